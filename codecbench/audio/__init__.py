@@ -1,0 +1,1 @@
+"""Reading, resampling and aligning audio: the fixed parts of the measurement protocol."""
