@@ -1,0 +1,1 @@
+"""Preparation of speech from distribution packages: the built-in corpus and the training data."""
