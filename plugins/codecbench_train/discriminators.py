@@ -1,0 +1,126 @@
+"""Discriminators of the Descript Audio Codec (Kumar et al., arXiv 2306.06546), with widths as options."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from codecbench_train.losses.adversarial import Judgement
+
+_SLOPE = 0.1
+_BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+def _conv2d(cin: int, cout: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> nn.Module:
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    return weight_norm(nn.Conv2d(cin, cout, kernel, stride, padding))
+
+
+class PeriodDiscriminator(nn.Module):
+    """Judges the waveform folded into columns of one period (HiFi-GAN, arXiv 2010.05646).
+
+    ``channels``: widths of the five strided layers; (32, 128, 512, 1024, 1024) has 8,221,154 parameters.
+    """
+
+    def __init__(self, period: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.period = period
+        widths = [1, *channels]
+        self.layers = nn.ModuleList(
+            _conv2d(cin, cout, (5, 1), (3, 1) if index < len(channels) - 1 else (1, 1))
+            for index, (cin, cout) in enumerate(itertools.pairwise(widths))
+        )
+        self.head = _conv2d(widths[-1], 1, (3, 1))
+
+    def forward(self, audio: Tensor) -> Judgement:
+        """Judge ``audio[B, 1, T]``."""
+        audio = F.pad(audio, (0, -audio.shape[-1] % self.period), mode="reflect")
+        x = audio.unflatten(-1, (-1, self.period))
+        features = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), _SLOPE)
+            features.append(x)
+        return Judgement(tuple(features), self.head(x))
+
+
+class SpectrogramDiscriminator(nn.Module):
+    """Judges a complex STFT in five frequency bands, each with its own convolutions.
+
+    ``window_samples`` is the STFT window, its hop a quarter of it. At 64 channels it has 1,864,258 parameters (the
+    released LM-SPT width; DAC's own is 32).
+    """
+
+    def __init__(self, window_samples: int, channels: int) -> None:
+        super().__init__()
+        self.window_samples, self.hop_samples = window_samples, window_samples // 4
+        self.register_buffer("window", torch.hann_window(window_samples), persistent=False)
+        self.window: Tensor
+        bins = window_samples // 2 + 1
+        self.bands = [(int(a * bins), int(b * bins)) for a, b in itertools.pairwise(_BANDS)]
+        self.stacks = nn.ModuleList(self._stack(channels) for _ in self.bands)
+        self.head = _conv2d(channels, 1, (3, 3))
+
+    @staticmethod
+    def _stack(channels: int) -> nn.ModuleList:
+        strided = [_conv2d(channels, channels, (3, 9), (1, 2)) for _ in range(3)]
+        first, last = _conv2d(2, channels, (3, 9)), _conv2d(channels, channels, (3, 3))
+        return nn.ModuleList([first, *strided, last])
+
+    def spectrum(self, audio: Tensor) -> Tensor:
+        """Complex STFT of ``audio[B, 1, T]`` as ``[B, 2, frames, bins]``; one frame for every hop of the input."""
+        length = audio.shape[-1]
+        side = (self.window_samples - self.hop_samples) // 2
+        right = side + -length % self.hop_samples
+        # Reflection needs more samples than it adds; crops shorter than the window are padded with silence.
+        mode = "reflect" if length > right else "constant"
+        padded = F.pad(audio, (side, right), mode=mode).squeeze(1)
+        spectrum = torch.stft(
+            padded, self.window_samples, self.hop_samples, window=self.window, center=False, return_complex=True
+        )
+        return torch.view_as_real(spectrum).permute(0, 3, 2, 1)
+
+    def forward(self, audio: Tensor) -> Judgement:
+        """Judge ``audio[B, 1, T]``."""
+        with torch.autocast(audio.device.type, enabled=False):
+            spectrum = self.spectrum(audio.to(self.window.dtype))
+        features, tops = [], []
+        for (low, high), stack in zip(self.bands, self.stacks, strict=True):
+            x = spectrum[..., low:high]
+            for layer in stack:
+                x = F.leaky_relu(layer(x), _SLOPE)
+                features.append(x)
+            tops.append(x)
+        return Judgement(tuple(features), self.head(torch.cat(tops, dim=-1)))
+
+
+class Discriminators(nn.Module):
+    """Multi-period and multi-band complex-STFT discriminators side by side.
+
+    The defaults are those of the released LM-SPT training code: 46,698,544 parameters. Input loses its mean and is
+    scaled to a peak of 0.8, so that level carries no information.
+    """
+
+    def __init__(
+        self,
+        periods: Sequence[int] = (2, 3, 5, 7, 11),
+        period_channels: Sequence[int] = (32, 128, 512, 1024, 1024),
+        stft_windows: Sequence[int] = (2048, 1024, 512),
+        stft_channels: int = 64,
+    ) -> None:
+        super().__init__()
+        judges: list[nn.Module] = [PeriodDiscriminator(period, period_channels) for period in periods]
+        judges += [SpectrogramDiscriminator(window, stft_channels) for window in stft_windows]
+        if not judges:
+            raise ValueError("discriminators: give at least one period or one STFT window")
+        self.judges = nn.ModuleList(judges)
+
+    def forward(self, audio: Tensor) -> list[Judgement]:
+        """Judge ``audio[B, 1, T]`` with every discriminator."""
+        audio = audio - audio.mean(dim=-1, keepdim=True)
+        audio = 0.8 * audio / (audio.abs().amax(dim=-1, keepdim=True) + 1e-9)
+        return [judge(audio) for judge in self.judges]

@@ -1,0 +1,52 @@
+"""Discriminators: published parameter counts, level invariance, one frame per hop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from codecbench_train.discriminators import Discriminators, PeriodDiscriminator, SpectrogramDiscriminator
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_parameter_counts_of_the_released_discriminators() -> None:
+    assert _count(PeriodDiscriminator(2, (32, 128, 512, 1024, 1024))) == 8_221_154
+    assert _count(SpectrogramDiscriminator(1024, 64)) == 1_864_258
+    assert _count(Discriminators()) == 46_698_544
+
+
+def _narrow() -> Discriminators:
+    torch.manual_seed(0)
+    return Discriminators((2, 3), (2, 4, 4), (512, 256), 2)
+
+
+def test_level_and_offset_do_not_change_the_judgement() -> None:
+    judges, audio = _narrow(), torch.randn(2, 1, 4000)
+    for a, b in zip(judges(audio), judges(0.05 * audio + 0.3), strict=True):
+        torch.testing.assert_close(a.logits, b.logits, atol=1e-4, rtol=1e-3)
+
+
+def test_spectrum_has_one_frame_for_every_hop_and_matches_a_direct_dft() -> None:
+    judge = SpectrogramDiscriminator(256, 2)
+    audio = torch.randn(1, 1, 1000, dtype=torch.float64)
+    spectrum = judge.double().spectrum(audio)
+    assert spectrum.shape == (1, 2, -(-1000 // 64), 129)
+    # Frame 5 starts at hop 5 of the signal, 96 samples (half of window minus hop) early.
+    start = 5 * 64 - 96
+    expected = torch.fft.rfft(audio[0, 0, start : start + 256] * torch.hann_window(256, dtype=torch.float64))
+    torch.testing.assert_close(torch.complex(spectrum[0, 0, 5], spectrum[0, 1, 5]), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [1999, 4000, 301])
+def test_any_length_is_judged_and_gradients_reach_the_audio(samples: int) -> None:
+    audio = torch.randn(2, 1, samples, requires_grad=True)
+    sum(j.logits.square().mean() for j in _narrow()(audio)).backward()
+    assert audio.grad is not None
+    assert float(audio.grad.abs().sum()) > 0
+
+
+def test_no_discriminator_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Discriminators((), stft_windows=())
