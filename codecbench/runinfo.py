@@ -46,6 +46,7 @@ class MetricInfo:
     source: str
     scorer: str
     stage: str
+    role: str = "quality"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,21 @@ class Stage(StrEnum):
     TIMING = "timing"  # the codec itself, alone on the machine
 
 
+class MetricRole(StrEnum):
+    """What a metric stands for, so that gates, plots and tables need no metric's name."""
+
+    QUALITY = "quality"  # how much of the signal or the content is kept: ranked and gated
+    DELAY = "delay"  # milliseconds by which the output lags the reference
+    LEVEL = "level"  # decibels of the output's level against the reference's
+    BITRATE = "bitrate"  # bits per second, from real token counts or bytes
+    ENTROPY_BITRATE = "entropy_bitrate"  # bits per second after ideal entropy coding
+    TOKEN_RATE = "token_rate"  # tokens per second over all codebooks
+    CODEBOOK_USE = "codebook_use"  # share of the entries in use; component = codebook
+    CODEBOOK_ENTROPY = "codebook_entropy"  # bits per code; component = codebook
+    COST = "cost"  # time, memory, parameters
+    OTHER = "other"
+
+
 class Status(StrEnum):
     """Why a record has a value, or has none."""
 
@@ -75,7 +90,7 @@ class MetricSpec:
 
     version: raised when the value for the same input changes. bounds: least and greatest possible value.
     headline: shown in the summary table by default. ceiling: what identity must reach (plausibility gate).
-    decimals: digits after the point in tables.
+    decimals: digits after the point in tables. role: what the metric stands for; only ``quality`` is ranked.
     """
 
     name: str
@@ -90,6 +105,7 @@ class MetricSpec:
     decimals: int = 2
     description: str = ""
     source: str = ""
+    role: MetricRole = MetricRole.QUALITY
 
 
 @dataclass(frozen=True)
