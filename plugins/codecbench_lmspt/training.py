@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from codecbench_lmspt import random_draws
+from codecbench_lmspt.codebook import StepContext
+from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.spec import ModelSpec
+from codecbench_lmspt.stages import Decoder
+
+if TYPE_CHECKING:
+    from codecbench_lmspt.model import LMSPT
 
 
 @dataclass(frozen=True)
@@ -62,3 +74,93 @@ class TrainingOutput:
     num_frames: Tensor
     kept_codebooks: Tensor
     usage: CodebookUsage
+
+
+def training_forward(
+    model: LMSPT,
+    audio: Tensor,
+    num_samples: Tensor | None,
+    step: int,
+    sample_index: Tensor,
+    seed: int,
+    update_codebooks: bool,
+) -> TrainingOutput:
+    """One forward pass through the whole model with straight-through quantization and codebook dropout.
+
+    ``audio[B, 1, T]``; ``num_samples[B]`` true lengths (None: all T); ``sample_index[B]`` each row's index in the global
+    batch of this ``step``, which together with ``seed`` keys every random draw. With ``update_codebooks`` the
+    moving-average codebooks move at the end of this forward; with gradient accumulation pass False and call
+    ``model.update_codebooks(step=..., seed=...)`` once per optimizer step. Ranks must call both equally often.
+    """
+    audio = audio if num_samples is None else Flow(num_samples).mask(audio)
+    padded = F.pad(audio, (0, -audio.shape[-1] % model.hop_samples))
+    frames = _frames(audio, num_samples, model.hop_samples)
+    lengths = None if bool((frames == padded.shape[-1] // model.hop_samples).all()) else frames
+    semantic, acoustic = model.latents(padded, None if lengths is None else lengths * model.hop_samples)
+    valid = Flow(frames).valid(semantic.shape[-1])
+    kept = draw_kept_books(model.spec, step, seed, sample_index).to(audio.device)
+    # Searches, residuals and statistics stay in full precision under autocast.
+    with torch.autocast(audio.device.type, enabled=False):
+        exact = torch.promote_types(semantic.dtype, torch.float32)
+        context = StepContext(step, seed, sample_index, valid)
+        split = model.quantizer(semantic.to(exact), acoustic.to(exact), kept, context)
+    if update_codebooks:
+        model.update_codebooks(step=step, seed=seed)
+    first = split.semantic.latent
+    main = (first.detach() if model.spec.training.stop_semantic_gradient else first) + split.acoustic.latent
+    head = model.distillation_head
+    return TrainingOutput(
+        reconstruction=_synthesise(model.decoder, main, lengths, audio.shape[-1]),
+        semantic_resynthesis=_resynthesise(model, first, lengths, audio.shape[-1]),
+        semantic_resynthesis_rate_hz=model.aux_sample_rate_hz,
+        semantic_latent=first.transpose(1, 2),
+        semantic_features=None if head is None else head(first),
+        commitment=StreamLosses(split.semantic.commitment, split.acoustic.commitment),
+        codebook=StreamLosses(split.semantic.codebook, split.acoustic.codebook),
+        codes=torch.cat([split.semantic.codes, split.acoustic.codes], dim=1),
+        num_frames=frames,
+        kept_codebooks=kept + 1,
+        usage=CodebookUsage(split.usage),
+    )
+
+
+def draw_kept_books(spec: ModelSpec, step: int, seed: int, sample_index: Tensor) -> Tensor:
+    """How many acoustic books each row keeps, ``[B]``: all, or a uniform number from 1 (0 for semantic-only rows).
+
+    The official step truncates the first half of each batch; here every row draws for itself by its global index, so
+    that the choice does not depend on how the batch is spread over ranks.
+    """
+    books, training = spec.quantizer.acoustic_books, spec.training
+
+    def kept(index: int) -> int:
+        if random_draws.uniform(seed, step, index, "dropout") >= training.codebook_dropout:
+            return books
+        if random_draws.uniform(seed, step, index, "semantic only") < training.semantic_only_share:
+            return 0
+        return 1 + int(random_draws.uniform(seed, step, index, "books") * books)
+
+    return torch.tensor([kept(int(index)) for index in sample_index.tolist()])
+
+
+def _frames(audio: Tensor, num_samples: Tensor | None, hop_samples: int) -> Tensor:
+    if num_samples is None:
+        num_samples = torch.full((audio.shape[0],), audio.shape[-1])
+    return -(-num_samples.to(audio.device) // hop_samples)
+
+
+def _synthesise(decoder: Decoder, latent: Tensor, lengths: Tensor | None, num_samples: int) -> Tensor:
+    flow = Flow(lengths)
+    audio: Tensor = decoder(flow.mask(latent.transpose(1, 2)), flow)
+    return F.pad(audio, (0, max(0, num_samples - audio.shape[-1])))[..., :num_samples]
+
+
+def _resynthesise(model: LMSPT, semantic: Tensor, lengths: Tensor | None, num_samples: int) -> Tensor:
+    decoder = model.aux_decoder if model.aux_decoder is not None else model.decoder
+    samples = round(num_samples * decoder.sample_rate_hz / model.sample_rate_hz)
+    if model.spec.training.aux_gradient:
+        return _synthesise(decoder, semantic, lengths, samples)
+    # "Shared, no gradient to it" (paper, Table 4): the loss passes through the decoder without training it.
+    fixed = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
+    flow = Flow(lengths)
+    audio: Tensor = torch.func.functional_call(decoder, fixed, (flow.mask(semantic.transpose(1, 2)), flow))
+    return F.pad(audio, (0, max(0, samples - audio.shape[-1])))[..., :samples]

@@ -1,0 +1,95 @@
+"""Encoders: waveform to latent frames, one class per kind of preset, built from its spec."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from codecbench_lmspt.conv_encoder import ConvEncoder
+from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, LogSpectrogram, MaskedConv1d
+from codecbench_lmspt.convolution import FlowSequential
+from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.spec import ConvEncoderSpec, EncoderSpec, SpectralEncoderSpec
+from codecbench_lmspt.stages import Encoder
+from codecbench_lmspt.transformer import Transformer
+
+
+class ConvTransformerEncoder(Encoder):
+    """The paper's encoder: convolutions down to the token rate, then a Transformer (LM-SPT paper, App. D)."""
+
+    def __init__(self, spec: ConvEncoderSpec, latent_width: int) -> None:
+        super().__init__()
+        assert spec.transformer is not None
+        self.conv = ConvEncoder(spec, latent_width, causal=False)
+        self.transformer = Transformer(spec.transformer, latent_width, latent_width)
+        self.hop_samples = spec.hop_samples
+        self.context_samples = self.conv.context_samples + self.transformer.context_frames * spec.hop_samples
+
+    def forward(self, audio: Tensor, flow: Flow) -> Tensor:
+        """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
+        y: Tensor = self.transformer(self.conv(audio, flow), flow)
+        return y
+
+
+class SpectralEncoder(Encoder):
+    """Log-spectrogram, ConvNeXt stages with strides between them, Transformer at the token rate.
+
+    Our choice for the ``mini`` presets: at 1 kbit/s the waveform's phase is not coded anyway, and a spectrogram saves a
+    small model from learning a filter bank from little data; it also costs a tenth of the convolutions at 16 kHz.
+    """
+
+    def __init__(self, spec: SpectralEncoderSpec, latent_width: int) -> None:
+        super().__init__()
+        self.features = LogSpectrogram(spec.fft_samples, spec.stft_hop_samples)
+        self.embed = MaskedConv1d(spec.fft_samples // 2 + 1, spec.widths[0], 3)
+        layers: list[nn.Module] = [ChannelNorm(spec.widths[0])]
+        for stage, (width, depth) in enumerate(zip(spec.widths, spec.depths, strict=True)):
+            layers += [ConvNeXtBlock(width, 3 * width, 7, 1 / max(sum(spec.depths), 1)) for _ in range(depth)]
+            if stage < len(spec.strides):
+                stride = spec.strides[stage]
+                down = MaskedConv1d(width, spec.widths[stage + 1], _even_kernel(stride), stride=stride)
+                layers += [down, ChannelNorm(spec.widths[stage + 1])]
+        self.stages = FlowSequential(*layers)
+        self.head: nn.Module
+        if spec.transformer is not None:
+            self.head = Transformer(spec.transformer, spec.widths[-1], latent_width)
+        else:
+            self.head = MaskedConv1d(spec.widths[-1], latent_width, 1)
+        self.hop_samples = spec.hop_samples
+        self.context_samples = _context_samples(spec)
+
+    def forward(self, audio: Tensor, flow: Flow) -> Tensor:
+        """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
+        features = self.features(audio, flow).to(self.embed.weight.dtype)
+        y: Tensor = self.head(self.stages(self.embed(features, flow), flow), flow)
+        return y
+
+
+def _even_kernel(stride: int) -> int:
+    """A kernel of two strides: overlapping, and with symmetric padding for every stride."""
+    return 2 * stride if stride % 2 == 0 else 2 * stride - 1
+
+
+def _context_samples(spec: SpectralEncoderSpec) -> int:
+    reach, step = spec.fft_samples + spec.stft_hop_samples, spec.stft_hop_samples
+    for depth, stride in zip(spec.depths, (*spec.strides, 1), strict=True):
+        reach += (3 * depth + stride) * step
+        step *= stride
+    window = spec.transformer.layers * spec.transformer.window_frames if spec.transformer else 0
+    return reach + (window + 1) * spec.stft_hop_samples * prod(spec.strides)
+
+
+def build_encoder(spec: EncoderSpec, latent_width: int, causal: bool) -> Encoder:
+    """The encoder that a spec describes."""
+    if isinstance(spec, SpectralEncoderSpec):
+        return SpectralEncoder(spec, latent_width)
+    if spec.transformer is not None:
+        return ConvTransformerEncoder(spec, latent_width)
+    return ConvEncoder(spec, latent_width, causal)
+
+
+def weight_dtype(module: nn.Module) -> torch.dtype:
+    """The floating-point type that a module's layers compute in."""
+    return next(module.parameters()).dtype

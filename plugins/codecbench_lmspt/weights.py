@@ -1,0 +1,186 @@
+"""Weight files: safetensors in the official key layout, read strictly, from a path, a preset's name or the hub."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor
+
+from codecbench_lmspt.convolution import WeightNormed, split_weight
+from codecbench_lmspt.presets import load_preset, preset_names, spec_from_table, spec_to_table
+from codecbench_lmspt.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from codecbench_lmspt.model import LMSPT
+
+HUB_NAME = "kakaocorp/lmspt"
+HUB_FILE = "lmspt_12d5hz_16384_4096.safetensors"
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+SPEC_KEY = "lmspt_spec"
+LICENCE_KEY = "licence"
+# State that only training needs; it lives in the trainer's checkpoints.
+TRAINING_ONLY = ("distillation_head.", ".codebook.ema.")
+
+ModelT = TypeVar("ModelT", bound="LMSPT")
+
+
+class WeightsError(ValueError):
+    """A weight file that is missing, of the wrong kind, or not of this model."""
+
+
+class LicenceNotice(UserWarning):
+    """Weights that may not be used for everything."""
+
+
+def shipped_weights(preset: str) -> Path:
+    """Where the package carries weights for a preset, whether or not the file is there."""
+    return WEIGHTS_DIR / f"{preset}.safetensors"
+
+
+def find(source: str | Path) -> tuple[Path, str | None]:
+    """The weight file that ``source`` names, and the preset it implies, if it does. Raises :class:`WeightsError`."""
+    if str(source) == HUB_NAME:
+        return _from_hub(), "release"
+    if str(source) in preset_names():
+        path = shipped_weights(str(source))
+        if not path.is_file():
+            raise WeightsError(
+                f"no weights for LM-SPT {source!r} come with this package; pass the path of a weight file instead"
+            )
+        return path, str(source)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _only_file(path), None
+    if not path.exists():
+        raise WeightsError(f"no such weight file, folder or preset: {source} (presets: {', '.join(preset_names())})")
+    return path, None
+
+
+def _only_file(folder: Path) -> Path:
+    files = sorted(folder.glob("*.safetensors"))
+    preferred = [file for file in files if file.name in (HUB_FILE, "model.safetensors")]
+    if len(preferred or files) != 1:
+        names = ", ".join(file.name for file in files) or "none"
+        raise WeightsError(f"{folder}: exactly one .safetensors file is expected, found {names}; pass the file itself")
+    return (preferred or files)[0]
+
+
+def _from_hub() -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise WeightsError(f"{HUB_NAME} needs huggingface-hub: pip install 'codecbench[lmspt]'") from None
+    try:
+        return Path(hf_hub_download(HUB_NAME, HUB_FILE))
+    except Exception as error:
+        raise WeightsError(
+            f"{HUB_NAME} could not be fetched from the model hub ({type(error).__name__}); where there is no network, "
+            f"bring {HUB_FILE} here and pass its path"
+        ) from error
+
+
+def load(cls: type[ModelT], source: str | Path, preset: str | None) -> ModelT:
+    """A model of ``cls`` with the weights that ``source`` names. Raises :class:`WeightsError`."""
+    path, implied = find(source)
+    state, metadata = read(path)
+    model = cls(_spec_of(path, metadata, preset or implied))
+    apply_state(model, state, path.name)
+    if model.spec.name.startswith("release") or metadata.get(LICENCE_KEY, "").upper().startswith("CC-BY-NC"):
+        _notice_once()
+    return model
+
+
+def _spec_of(path: Path, metadata: Mapping[str, str], preset: str | None) -> ModelSpec:
+    if SPEC_KEY in metadata:
+        spec = spec_from_table(json.loads(metadata[SPEC_KEY]))
+        if preset is not None and spec.hop_samples != load_preset(preset).hop_samples:
+            raise WeightsError(f"{path.name} is an LM-SPT {spec.name!r}, not {preset!r}")
+        return spec
+    return load_preset(preset or "release")
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises :class:`WeightsError` for anything else (pickles included)."""
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        start = file.read(9)
+    # A safetensors file is eight bytes of header length, then JSON; the length may begin like a pickle.
+    pickled = start[8:9] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80")
+    if pickled or path.suffix in (".bin", ".ckpt", ".pkl", ".pt", ".pth"):
+        raise WeightsError(
+            f"{path.name} is a pickle, which can run code when loaded, and is refused: safetensors is expected"
+        )
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{path.name} is not a safetensors file: {error}") from None
+
+
+def apply_state(model: LMSPT, state: Mapping[str, Tensor], name: str) -> None:
+    """Load inference weights strictly; raises :class:`WeightsError` that names the first differing keys."""
+    own = {key: tensor for key, tensor in model.state_dict().items() if not is_training_only(key)}
+    differing = [f"missing {key}" for key in own if key not in state]
+    differing += [f"unexpected {key}" for key in state if key not in own]
+    differing += [
+        f"{key} is {list(state[key].shape)}, expected {list(tensor.shape)}"
+        for key, tensor in own.items()
+        if key in state and state[key].shape != tensor.shape
+    ]
+    if differing:
+        shown = "; ".join(differing[:3])
+        raise WeightsError(f"{name} is not an LM-SPT {model.spec.name!r}: {len(differing)} keys differ, first: {shown}")
+    model.load_state_dict({key: state[key].to(own[key].dtype) for key in own}, strict=False)
+    model.quantizer.mark_started()
+
+
+def is_training_only(key: str) -> bool:
+    """Whether a state-dict key belongs to training alone."""
+    return any(part in key for part in TRAINING_ONLY)
+
+
+def inference_state(model: LMSPT) -> dict[str, Tensor]:
+    """The tensors of the official layout; folded layers are written as gain and direction again."""
+    state = {key: tensor for key, tensor in model.state_dict().items() if not is_training_only(key)}
+    for prefix, module in model.named_modules():
+        if isinstance(module, WeightNormed) and module.folded:
+            gain, direction = split_weight(state.pop(f"{prefix}.weight"))
+            state[f"{prefix}.weight_g"], state[f"{prefix}.weight_v"] = gain, direction
+    return state
+
+
+def save(model: LMSPT, path: str | Path, dtype: torch.dtype, licence: str) -> Path:
+    """Write weights and spec: to the file named, or to ``model.safetensors`` in a folder."""
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        path = path / "model.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {key: tensor.detach().to("cpu", dtype).contiguous() for key, tensor in inference_state(model).items()}
+    metadata = {"format": "pt", SPEC_KEY: json.dumps(spec_to_table(model.spec))}
+    if licence:
+        metadata[LICENCE_KEY] = licence
+    # Written whole, then renamed: a reader never sees half a file.
+    partial = path.with_suffix(".partial")
+    save_file(state, str(partial), metadata=metadata)
+    partial.replace(path)
+    return path
+
+
+_noticed = False
+
+
+def _notice_once() -> None:
+    global _noticed
+    if not _noticed:
+        _noticed = True
+        warnings.warn(
+            "LM-SPT release weights are licensed CC-BY-NC-4.0: non-commercial use only", LicenceNotice, stacklevel=4
+        )
