@@ -31,15 +31,17 @@ class TokenStore:
 
     def get(self, key: str) -> Tokens | Bitstream | None:
         """Return the utterance under ``key`` (B = 1), or None."""
-        packed = self._loaded().get(key)
+        packed = self.packed(key)
         return None if packed is None else unpack(packed)
 
-    def put(self, rows: Mapping[str, PackedUtterance]) -> None:
-        """Append utterances as one shard."""
-        if not rows:
-            return
-        write_shard(self.folder, [{"key": key, **vars(packed)} for key, packed in rows.items()], SCHEMA)
-        self._loaded().update(rows)
+    def packed(self, key: str) -> PackedUtterance | None:
+        """Return the utterance under ``key`` as it is stored, or None."""
+        return self._loaded().get(key)
+
+    def append(self, rows: Mapping[str, PackedUtterance]) -> None:
+        """Write utterances as one shard; a store that was read before does not see them."""
+        if rows:
+            write_shard(self.folder, [{"key": key, **vars(packed)} for key, packed in rows.items()], SCHEMA)
 
     def _loaded(self) -> dict[str, PackedUtterance]:
         if self._rows is None:

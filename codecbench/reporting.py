@@ -1,0 +1,47 @@
+"""Making reports from finished runs: the gates' flags, then every report asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from codecbench.errors import UsageError, unknown_name
+from codecbench.options import resolve_options
+from codecbench.registering import Registry
+from codecbench.runinfo import FILE_NAME, RunInfo
+
+
+def check_run_folder(folder: Path) -> Path:
+    """Return ``folder`` where it holds a finished run; raises UsageError otherwise."""
+    if not (folder / FILE_NAME).is_file():
+        raise UsageError(f"{folder} holds no run (no {FILE_NAME}); give the --out folder of 'codecbench run'")
+    return folder
+
+
+def write_reports(
+    registry: Registry,
+    folders: Sequence[Path],
+    out: Path,
+    names: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[tuple[Path, ...], tuple[RunInfo, ...]]:
+    """Flag each run and write its reports (the default ones where none is named); return files and runs."""
+    from codecbench.results import RunResults
+    from codecbench.stats.gates import plausibility_flags
+
+    for name in names:
+        if name not in registry.reports:
+            raise unknown_name("report", name, registry.reports)
+    chosen = names or [name for name, entry in registry.reports.items() if entry.spec.default]
+    runs = [RunResults.load(check_run_folder(folder)) for folder in folders]
+    flagged = []
+    for run, folder in zip(runs, folders, strict=True):
+        run = run.with_info(run.info.with_flags(tuple(plausibility_flags(run))))
+        run.info.save(folder)
+        flagged.append(run)
+    written: list[Path] = []
+    for name in chosen:
+        entry = registry.reports[name]
+        options = resolve_options(name, entry.spec.options, (settings or {}).get(name, {}))
+        written += entry.render(flagged, out / name, options)
+    return tuple(written), tuple(run.info for run in flagged)

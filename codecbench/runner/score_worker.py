@@ -1,0 +1,93 @@
+"""The metric process: scores one utterance of one codec at a time with every scorer that it still misses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from codecbench.audio.reading import read_audio
+from codecbench.contracts.audio import Utterance, Waveforms
+from codecbench.contracts.encoded import AudioPassthrough, Encoded, Tokens
+from codecbench.contracts.metric import Measurement, ScoreItem, Status, UtteranceScorer
+from codecbench.errors import BadInput, CodecbenchError
+from codecbench.plugins import load_plugins
+from codecbench.runner.messages import ScoreResult, ScorerRef, ScoreTask, WorkerSetup
+from codecbench.runner.scoring import make_scorer
+from codecbench.store.packing import unpack
+
+
+class ScoreWorker:
+    """Makes each scorer once and keeps it."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        torch.set_num_threads(setup.num_threads)
+        self._setup = setup
+        self._registry = load_plugins(setup.plugin_files).registry
+        self._scorers: dict[ScorerRef, UtteranceScorer | CodecbenchError] = {}
+
+    def __call__(self, task: ScoreTask) -> ScoreResult:
+        try:
+            reference, rate_hz = _reference(task.utterance)
+        except BadInput as error:
+            return ScoreResult(tuple(self._all(ref, Status.BAD_INPUT, str(error)) for ref in task.scorers))
+        item = ScoreItem(
+            task.utterance,
+            task.label,
+            reference,
+            rate_hz,
+            task.output.audio if task.output else None,
+            task.output.sample_rate_hz if task.output else 0,
+            _encoded(task),
+        )
+        return ScoreResult(tuple(self._score(ref, item) for ref in task.scorers))
+
+    def _score(self, ref: ScorerRef, item: ScoreItem) -> tuple[Measurement, ...]:
+        scorer = self._scorer(ref)
+        if isinstance(scorer, CodecbenchError):
+            return self._all(ref, Status.UNAVAILABLE, str(scorer))
+        try:
+            measurements: Sequence[Measurement] = scorer.score(item)
+        except Exception as error:
+            return self._all(ref, Status.BACKEND_ERROR, f"scorer '{ref.name}': {type(error).__name__}: {error}")
+        return tuple(_guarded(m, ref) for m in measurements)
+
+    def _scorer(self, ref: ScorerRef) -> UtteranceScorer | CodecbenchError:
+        if ref not in self._scorers:
+            try:
+                self._scorers[ref] = make_scorer(self._registry, ref, self._setup.settings, self._setup.num_threads)
+            except CodecbenchError as error:
+                self._scorers[ref] = error
+        return self._scorers[ref]
+
+    def _all(self, ref: ScorerRef, status: Status, reason: str) -> tuple[Measurement, ...]:
+        metrics = self._registry.scorers[ref.name].spec.metrics
+        return tuple(Measurement(m.name, status=status, reason=reason, component=ref.recognizer) for m in metrics)
+
+
+def _guarded(measurement: Measurement, ref: ScorerRef) -> Measurement:
+    """A value that is not a number is no value, whatever the scorer says of it."""
+    if measurement.value is not None and not np.isfinite(measurement.value):
+        reason = f"scorer '{ref.name}' returned {measurement.value}"
+        return replace(measurement, value=None, status=Status.BACKEND_ERROR, reason=reason)
+    return measurement
+
+
+@lru_cache(maxsize=4)
+def _reference(utterance: Utterance) -> tuple[np.ndarray, int]:
+    return read_audio(utterance)
+
+
+def _encoded(task: ScoreTask) -> Encoded | None:
+    if task.packed is not None:
+        encoded = unpack(task.packed)
+        if task.codebooks is not None and isinstance(encoded, Tokens):
+            return encoded.truncated(task.codebooks)
+        return encoded
+    if task.stated is not None:
+        nothing = Waveforms(torch.zeros(1, 1, 0), torch.zeros(1, dtype=torch.int64), 1)
+        return AudioPassthrough(nothing, nothing.num_samples, (task.stated.bitrate_bps,), task.stated.source)
+    return None

@@ -1,0 +1,113 @@
+"""Scorers of a run: which ones, what identifies their values, and how one is made in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codecbench.contracts.metric import MetricSpec, ScorerContext, ScorerSpec, Stage
+from codecbench.contracts.recognizer import Recognizer, RecognizerContext
+from codecbench.errors import CodecbenchError, PluginError, Unavailable, unknown_name
+from codecbench.loading import Settings
+from codecbench.options import affecting, resolve_options
+from codecbench.registering import RecognizerEntry, Registry
+from codecbench.runner.messages import ScorerRef
+
+
+@dataclass(frozen=True)
+class PreparedScorer:
+    """A scorer of the run with its identity, or the reason why it cannot be had."""
+
+    ref: ScorerRef
+    spec: ScorerSpec
+    identity: Mapping[str, Any]
+    unavailable: Unavailable | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """When it runs."""
+        return self.spec.stage
+
+    @property
+    def metrics(self) -> Sequence[MetricSpec]:
+        """Its metrics."""
+        return self.spec.metrics
+
+
+@dataclass(frozen=True)
+class PreparedRecognizer:
+    """A recogniser of the run with its identity, or the reason why it cannot be had."""
+
+    entry: RecognizerEntry
+    options: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    unavailable: Unavailable | None = None
+
+
+def prepare_recognizer(registry: Registry, name: str, settings: Settings) -> PreparedRecognizer:
+    """Find a recogniser with its options; raises UsageError for an unknown name or option."""
+    entry = registry.recognizers.get(name)
+    if entry is None:
+        raise unknown_name("recogniser", name, registry.recognizers)
+    options = resolve_options(name, entry.spec.options, settings.get(name, {}))
+    try:
+        if entry.available is not None:
+            entry.available(entry.spec, options)
+        facts = entry.identity(entry.spec, options) if entry.identity is not None else {}
+    except Unavailable as error:
+        return PreparedRecognizer(entry, options, {}, error)
+    chosen = affecting(entry.spec.options, options, {"encode", "decode"})
+    identity = {"name": name, "version": entry.spec.version, "options": chosen, **dict(facts)}
+    return PreparedRecognizer(entry, options, identity)
+
+
+def prepare_scorer(
+    registry: Registry, name: str, settings: Settings, recognizer: PreparedRecognizer | None
+) -> PreparedScorer:
+    """Find a scorer with its options and identity; raises UsageError for an unknown name or option."""
+    entry = registry.scorers.get(name)
+    if entry is None:
+        raise unknown_name("scorer", name, registry.scorers)
+    spec = entry.spec
+    options = resolve_options(name, spec.options, settings.get(name, {}))
+    ref = ScorerRef(name, recognizer.entry.spec.name if recognizer else "")
+    if recognizer is not None and recognizer.unavailable is not None:
+        return PreparedScorer(ref, spec, {}, recognizer.unavailable)
+    try:
+        if entry.available is not None:
+            entry.available(options)
+        facts = entry.identity(options) if entry.identity is not None else {}
+    except Unavailable as error:
+        return PreparedScorer(ref, spec, {}, error)
+    identity = {
+        "scorer": name,
+        "metrics": {metric.name: metric.version for metric in spec.metrics},
+        "options": affecting(spec.options, options, {"encode", "decode"}),
+        "recognizer": dict(recognizer.identity) if recognizer else None,
+        **dict(facts),
+    }
+    return PreparedScorer(ref, spec, identity)
+
+
+def make_recognizer(registry: Registry, name: str, settings: Settings, num_threads: int) -> Recognizer:
+    """Load a recogniser on the CPU of a metric process."""
+    prepared = prepare_recognizer(registry, name, settings)
+    if prepared.unavailable is not None:
+        raise prepared.unavailable
+    context = RecognizerContext("cpu", num_threads, prepared.options)
+    return prepared.entry.factory(prepared.entry.spec, context)
+
+
+def make_scorer(registry: Registry, ref: ScorerRef, settings: Settings, num_threads: int) -> Any:
+    """Make a scorer; raises Unavailable as it is and PluginError for anything else that goes wrong."""
+    entry = registry.scorers[ref.name]
+    options = resolve_options(ref.name, entry.spec.options, settings.get(ref.name, {}))
+    try:
+        recognizer = make_recognizer(registry, ref.recognizer, settings, num_threads) if ref.recognizer else None
+        return entry.factory(ScorerContext(options, recognizer, ref.recognizer))
+    except CodecbenchError:
+        raise
+    except Exception as error:
+        message = f"scorer '{ref.name}' cannot be made: {type(error).__name__}: {error}"
+        raise PluginError(message, plugin=entry.plugin) from error
