@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -45,6 +47,10 @@ class Batch:
     def __len__(self) -> int:
         return int(self.audio.shape[0])
 
+    def row(self, index: int) -> torch.Tensor:
+        """Return row ``index`` cut to its true length, as [T]."""
+        return self.audio[index, 0, : int(self.num_samples[index])]
+
 
 @dataclass(frozen=True, eq=False)
 class Waveforms:
@@ -57,3 +63,15 @@ class Waveforms:
     def row(self, index: int) -> torch.Tensor:
         """Return row ``index`` cut to its true length, as [T]."""
         return self.audio[index, 0, : int(self.num_samples[index])]
+
+    @classmethod
+    def stack(cls, rows: Sequence[torch.Tensor | np.ndarray], sample_rate_hz: int) -> Waveforms:
+        """Right-pad audio of any lengths, each [T], with zeros into one float32 batch [B, 1, T]."""
+        import torch
+
+        tensors = [torch.as_tensor(row, dtype=torch.float32) for row in rows]
+        lengths = [int(tensor.shape[0]) for tensor in tensors]
+        audio = torch.zeros(len(tensors), 1, max(lengths, default=0))
+        for index, tensor in enumerate(tensors):
+            audio[index, 0, : lengths[index]] = tensor
+        return cls(audio, torch.tensor(lengths, dtype=torch.int64), sample_rate_hz)
