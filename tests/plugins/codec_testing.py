@@ -1,0 +1,82 @@
+"""What the tests of codec plugins share: opening a codec by name, real speech, running in a fresh process."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from codecbench import Batch, Codec, Encoded
+from codecbench.audio.resample import resample
+from codecbench.loading import open_codec
+from codecbench.plugins import PluginHost
+
+BUILTIN = Path(__file__).resolve().parents[2] / "plugins" / "codecbench_corpora" / "data" / "builtin"
+
+
+def host(*modules: str) -> PluginHost:
+    """A plugin host with the named packages registered."""
+    made = PluginHost()
+    for module in modules:
+        made.add(importlib.import_module(module), module)
+    assert not made.failed(), [p.error for p in made.failed()]
+    return made
+
+
+def open_named(module: str, name: str, settings: Mapping[str, Mapping[str, str]] | None = None) -> Codec:
+    """Open a codec of one plugin package by its command-line name."""
+    return open_codec(host(module).registry, name, settings or {})
+
+
+def speech(sample_rate_hz: int, seconds: float = 3.0, clip: int = 0) -> np.ndarray:
+    """Real speech from the built-in corpus, float32 [T]."""
+    path = sorted(BUILTIN.glob("librivox*.flac"))[clip]
+    audio, rate_hz = soundfile.read(path, dtype="float32")
+    return resample(audio, rate_hz, sample_rate_hz)[: int(seconds * sample_rate_hz)]
+
+
+def batch_of(*rows: np.ndarray, sample_rate_hz: int) -> Batch:
+    """Right-pad rows into a batch."""
+    lengths = torch.tensor([len(row) for row in rows])
+    audio = torch.zeros(len(rows), 1, int(lengths.max()))
+    for index, row in enumerate(rows):
+        audio[index, 0, : len(row)] = torch.from_numpy(row)
+    return Batch(audio, lengths, sample_rate_hz)
+
+
+def round_trip(codec: Codec, audio: np.ndarray, sample_rate_hz: int) -> tuple[Encoded, np.ndarray]:
+    """Encode and decode one utterance; the decoded audio has exactly its length."""
+    encoded = codec.encode(batch_of(audio, sample_rate_hz=sample_rate_hz))
+    decoded = codec.decode(encoded)
+    assert decoded.num_samples.tolist() == [len(audio)]
+    return encoded, decoded.row(0).numpy()
+
+
+def snr_db(reference: np.ndarray, output: np.ndarray) -> float:
+    """Signal-to-noise ratio in decibels."""
+    noise = np.sum((output.astype(np.float64) - reference) ** 2)
+    return float(10 * np.log10(np.sum(reference.astype(np.float64) ** 2) / noise))
+
+
+def digest_in_new_process(module: str, name: str, sample_rate_hz: int) -> str:
+    """SHA-256 of what a codec makes of ``speech`` in a process of its own."""
+    code = f"import codec_testing as c; print(c.digest({module!r}, {name!r}, {sample_rate_hz}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout.strip()
+
+
+def digest(module: str, name: str, sample_rate_hz: int) -> str:
+    """SHA-256 of the audio that a codec makes of ``speech``."""
+    import hashlib
+
+    codec = open_named(module, name)
+    _, decoded = round_trip(codec, speech(sample_rate_hz, 2.0), sample_rate_hz)
+    return hashlib.sha256(decoded.tobytes()).hexdigest()
