@@ -1,0 +1,24 @@
+"""Statistics over records: paired bootstrap, comparisons on common utterances, rank groups, plausibility gates."""
+
+from codecbench.stats.bootstrap import BootstrapSettings, Interval, PairedTest, Replicates
+from codecbench.stats.gates import Limits, check_plausibility
+from codecbench.stats.ranking import holm, rank_groups
+from codecbench.stats.scores import ScoreTable, Selection, select_common
+from codecbench.stats.summary import MetricSummary, Summary, summarize
+
+__all__ = [
+    "BootstrapSettings",
+    "Interval",
+    "Limits",
+    "MetricSummary",
+    "PairedTest",
+    "Replicates",
+    "ScoreTable",
+    "Selection",
+    "Summary",
+    "check_plausibility",
+    "holm",
+    "rank_groups",
+    "select_common",
+    "summarize",
+]
