@@ -83,8 +83,7 @@ def encode(model: LMSPT, audio: Tensor, frames: Tensor | None, books: int) -> Te
         part = audio[..., chunk.start * hop : chunk.stop * hop]
         semantic, acoustic = model.latents(part, _part(frames, chunk, hop))
         keep = slice(chunk.keep_from - chunk.start, chunk.keep_to - chunk.start)
-        exact = torch.promote_types(semantic.dtype, torch.float32)
-        kept.append(model.quantizer.encode(semantic[..., keep].to(exact), acoustic[..., keep].to(exact), books))
+        kept.append(model.quantizer.encode(semantic[..., keep], acoustic[..., keep], books))
     return torch.cat(kept, dim=-1)
 
 

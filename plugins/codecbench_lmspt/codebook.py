@@ -55,14 +55,14 @@ class Codebook(nn.Module):
             self.ema.start(self.weight, vectors.detach(), context)
 
     def observe(self, vectors: Tensor, codes: Tensor, context: StepContext) -> None:
-        """Note which vectors chose which entry, for the next :meth:`apply`."""
+        """Note which vectors chose which entry, for the next :meth:`move`."""
         if self.ema is not None:
             self.ema.observe(vectors.detach(), codes, context)
 
-    def apply(self, step: int, seed: int) -> None:
+    def move(self, step: int, seed: int) -> None:
         """Move the entries by what was observed since the last call, on all ranks together."""
         if self.ema is not None:
-            self.ema.apply(self.weight, step, seed)
+            self.ema.move(self.weight, step, seed)
 
 
 class MovingAverages(nn.Module):
@@ -124,7 +124,7 @@ class MovingAverages(nn.Module):
         self._seen.append((vectors, context.valid, context.sample_index))
 
     @torch.no_grad()
-    def apply(self, weight: nn.Parameter, step: int, seed: int) -> None:
+    def move(self, weight: nn.Parameter, step: int, seed: int) -> None:
         """One moving-average step from global statistics, then restarts."""
         if self._counts is None or self._sums is None:
             return

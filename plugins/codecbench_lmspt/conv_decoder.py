@@ -5,8 +5,6 @@ Sources: Kumar et al., arXiv 2306.06546; the official LM-SPT checkpoint (names, 
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor, nn
 
 from codecbench_lmspt.conv_encoder import ResidualUnit
@@ -45,18 +43,8 @@ class ConvDecoder(Decoder):
         self.model = FlowSequential(*layers)
         self.hop_samples = spec.hop_samples
         self.sample_rate_hz = spec.sample_rate_hz
-        self.context_frames = _context_frames(spec, causal)
+        self.context_frames = spec.context_frames(causal)
 
     def forward(self, latent: Tensor, flow: Flow) -> Tensor:
         """``latent[B, D, F]`` to audio ``[B, 1, F * hop]``, less what odd strides cost (4 samples in the release)."""
         return flow.mask(self.model(latent, flow).tanh())
-
-
-def _context_frames(spec: ConvDecoderSpec, causal: bool) -> int:
-    """How many frames to either side, at most, an output sample depends on."""
-    span, step = 6.0, 1.0
-    for stride in spec.strides:
-        step /= stride
-        span += (2 * stride + sum((spec.kernel - 1) * dilation for dilation in spec.dilations)) * step
-    span += 6 * step
-    return math.ceil(span if causal else span / 2) + 1

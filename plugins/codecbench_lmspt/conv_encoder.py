@@ -60,19 +60,9 @@ class ConvEncoder(Encoder):
         layers += [Snake(width), Conv1d(width, latent_width, 3, causal=causal)]
         self.block = FlowSequential(*layers)
         self.hop_samples = spec.hop_samples
-        self.context_samples = _context_samples(spec, causal)
+        self.context_samples = spec.context_samples(causal)
 
     def forward(self, audio: Tensor, flow: Flow) -> Tensor:
         """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
         y: Tensor = self.block(audio, flow)
         return y
-
-
-def _context_samples(spec: ConvEncoderSpec, causal: bool) -> int:
-    """How far beyond its own hop the input of a frame reaches, to either side at most."""
-    span, step = 6, 1
-    for stride in spec.strides:
-        span += sum((spec.kernel - 1) * dilation for dilation in spec.dilations) * step + 2 * stride * step
-        step *= stride
-    span += 2 * step
-    return span if causal else span // 2 + step

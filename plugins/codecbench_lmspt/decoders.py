@@ -31,7 +31,7 @@ class VocosDecoder(Decoder):
         self.head = InverseStft(spec.width, spec.fft_samples, spec.istft_hop_samples)
         self.hop_samples = spec.hop_samples
         self.sample_rate_hz = spec.sample_rate_hz
-        self.context_frames = _context_frames(spec)
+        self.context_frames = spec.context_frames(causal=False)
 
     def forward(self, latent: Tensor, flow: Flow) -> Tensor:
         """``latent[B, D, F]`` to audio ``[B, 1, F * hop]``."""
@@ -48,12 +48,6 @@ class VocosDecoder(Decoder):
         if flow.lengths is not None:
             flow.lengths = flow.lengths * self.upsample
         return flow.mask(y.transpose(1, 2))
-
-
-def _context_frames(spec: VocosDecoderSpec) -> int:
-    window = spec.transformer.layers * spec.transformer.window_frames if spec.transformer else 0
-    fine = 3 * spec.layers + spec.fft_samples // spec.istft_hop_samples
-    return window + spec.kernel // 2 + fine // spec.upsample + 2
 
 
 def build_decoder(spec: DecoderSpec, latent_width: int, causal: bool) -> Decoder:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +23,7 @@ class ConvTransformerEncoder(Encoder):
         self.conv = ConvEncoder(spec, latent_width, causal=False)
         self.transformer = Transformer(spec.transformer, latent_width, latent_width)
         self.hop_samples = spec.hop_samples
-        self.context_samples = self.conv.context_samples + self.transformer.context_frames * spec.hop_samples
+        self.context_samples = spec.context_samples(causal=False)
 
     def forward(self, audio: Tensor, flow: Flow) -> Tensor:
         """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
@@ -58,7 +56,7 @@ class SpectralEncoder(Encoder):
         else:
             self.head = MaskedConv1d(spec.widths[-1], latent_width, 1)
         self.hop_samples = spec.hop_samples
-        self.context_samples = _context_samples(spec)
+        self.context_samples = spec.context_samples(causal=False)
 
     def forward(self, audio: Tensor, flow: Flow) -> Tensor:
         """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
@@ -70,15 +68,6 @@ class SpectralEncoder(Encoder):
 def _even_kernel(stride: int) -> int:
     """A kernel of two strides: overlapping, and with symmetric padding for every stride."""
     return 2 * stride if stride % 2 == 0 else 2 * stride - 1
-
-
-def _context_samples(spec: SpectralEncoderSpec) -> int:
-    reach, step = spec.fft_samples + spec.stft_hop_samples, spec.stft_hop_samples
-    for depth, stride in zip(spec.depths, (*spec.strides, 1), strict=True):
-        reach += (3 * depth + stride) * step
-        step *= stride
-    window = spec.transformer.layers * spec.transformer.window_frames if spec.transformer else 0
-    return reach + (window + 1) * spec.stft_hop_samples * prod(spec.strides)
 
 
 def build_encoder(spec: EncoderSpec, latent_width: int, causal: bool) -> Encoder:

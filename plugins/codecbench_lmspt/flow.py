@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+# What each causal layer keeps between streaming steps.
+Memory = dict[nn.Module, Tensor]
+
 
 @dataclass
 class Flow:
@@ -19,7 +22,7 @@ class Flow:
     """
 
     lengths: Tensor | None = None
-    memory: dict[nn.Module, Tensor] | None = None
+    memory: Memory | None = None
 
     def mask(self, x: Tensor) -> Tensor:
         """Zero the positions of ``x[B, C, T]`` beyond each row's length."""

@@ -12,7 +12,7 @@ from codecbench_lmspt import checks, chunks, weights
 from codecbench_lmspt.convolution import WeightNormed
 from codecbench_lmspt.decoders import build_decoder
 from codecbench_lmspt.encoders import build_encoder, weight_dtype
-from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.flow import Flow, Memory
 from codecbench_lmspt.quantizer import SplitQuantizer
 from codecbench_lmspt.spec import ModelSpec
 from codecbench_lmspt.stages import Decoder
@@ -84,9 +84,7 @@ class LMSPT(nn.Module):
     # -- use ----------------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def encode(
-        self, audio: Tensor, num_samples: Tensor | None = None, *, num_codebooks: int | None = None
-    ) -> Tensor:
+    def encode(self, audio: Tensor, num_samples: Tensor | None = None, *, num_codebooks: int | None = None) -> Tensor:
         """Turn ``audio[B, 1, T]`` into codes ``[B, K, ceil(T / hop)]`` (int64, the semantic book first).
 
         ``num_samples[B]`` are the true lengths in a padded batch: each row's codes are those of the row alone, and
@@ -134,9 +132,7 @@ class LMSPT(nn.Module):
 
         return StreamingSession(self, batch_size)
 
-    def _synthesise(
-        self, decoder: Decoder, lookup: chunks.Lookup, codes: Tensor, num_samples: Tensor | None
-    ) -> Tensor:
+    def _synthesise(self, decoder: Decoder, lookup: chunks.Lookup, codes: Tensor, num_samples: Tensor | None) -> Tensor:
         hop = decoder.hop_samples
         codes = codes.to(self.device)
         checks.check_output_lengths(num_samples, codes, hop)
@@ -146,14 +142,18 @@ class LMSPT(nn.Module):
         audio = chunks.decode(self, decoder, lookup, codes, frames)
         return audio if num_samples is None else _trim(audio, num_samples)
 
-    # -- parts of encode and decode that training and streaming share ---------------------------------------------------
+    # -- parts of encode and decode that training and streaming share --------------------------------------------------
 
-    def latents(self, audio: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Semantic and acoustic latents ``[B, D, F]`` of hop-padded ``audio[B, 1, T]`` with lengths in samples."""
-        semantic = self.semantic_encoder(audio.to(weight_dtype(self.semantic_encoder)), Flow(lengths))
+    def latents(self, audio: Tensor, lengths: Tensor | None, memory: Memory | None = None) -> tuple[Tensor, Tensor]:
+        """Semantic and acoustic latents ``[B, D, F]`` of hop-padded ``audio[B, 1, T]`` with lengths in samples.
+
+        ``memory`` is a streaming session's: what the causal convolutions of both encoders remember.
+        """
+        audio = audio.to(weight_dtype(self.semantic_encoder))
+        semantic = self.semantic_encoder(audio, Flow(lengths, memory))
         if self.acoustic_encoder is None:
             return semantic, semantic
-        return semantic, self.acoustic_encoder(audio.to(weight_dtype(self.acoustic_encoder)), Flow(lengths))
+        return semantic, self.acoustic_encoder(audio, Flow(lengths, memory))
 
     # -- preparation --------------------------------------------------------------------------------------------------
 

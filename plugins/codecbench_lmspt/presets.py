@@ -26,14 +26,16 @@ def preset_names() -> tuple[str, ...]:
 def load_preset(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelSpec:
     """Read a preset by its name in the package or from a TOML file of your own.
 
-    ``overrides`` maps dotted names to values (``{"encoders": 1, "quantizer.update": "gradient"}``); the value ``"none"``
-    removes an optional table (``{"aux_decoder": "none"}``). Raises :class:`PresetError`.
+    ``overrides`` maps dotted names to values (``{"encoders": 1, "quantizer.update": "gradient"}``); ``"none"`` removes
+    an optional table (``{"aux_decoder": "none"}``). Raises :class:`PresetError`.
     """
     path = PRESET_DIR / f"{name_or_path}.toml"
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        raise PresetError(f"no LM-SPT preset {str(name_or_path)!r}: known are {', '.join(preset_names())}, or a TOML file")
+        raise PresetError(
+            f"no LM-SPT preset {str(name_or_path)!r}: known are {', '.join(preset_names())}, or a TOML file"
+        )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

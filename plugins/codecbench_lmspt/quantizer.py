@@ -7,6 +7,7 @@ factorised cosine codebooks: Kumar et al., arXiv 2306.06546).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -62,10 +63,15 @@ class ResidualQuantizer(nn.Module):
             VectorQuantizer(spec, size, latent_width, f"{name}{i}") for i, size in enumerate(sizes)
         )
 
+    @property
+    def books(self) -> list[VectorQuantizer]:
+        """The books in decoding order."""
+        return cast(list[VectorQuantizer], list(self.quantizers))
+
     def encode(self, latent: Tensor, books: int) -> Tensor:
         """``latent[B, F, D]`` to codes ``[B, books, F]``."""
         residual, codes = self.in_proj(latent), []
-        for book in list(self.quantizers)[:books]:
+        for book in self.books[:books]:
             index = book.codebook.nearest(book.in_proj(residual))
             codes.append(index)
             if len(codes) < books:
@@ -75,7 +81,8 @@ class ResidualQuantizer(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes ``[B, n, F]`` of the first n books to the latent ``[B, F, D]``."""
         total = sum(
-            book.out_proj(book.codebook(codes[:, i])) for i, book in zip(range(codes.shape[1]), self.quantizers, strict=False)
+            book.out_proj(book.codebook(codes[:, i]))
+            for i, book in zip(range(codes.shape[1]), self.books, strict=False)
         )
         latent: Tensor = self.out_proj(total)
         return latent
@@ -87,8 +94,9 @@ class ResidualQuantizer(nn.Module):
         official training step). Gradients pass straight through each search (Bengio et al., arXiv 1308.3432).
         """
         start = residual = self.in_proj(latent)
-        total, codes, commitment, codebook = torch.zeros_like(residual), [], 0.0, 0.0
-        for i, book in enumerate(self.quantizers):
+        total, codes = torch.zeros_like(residual), []
+        commitment = codebook = latent.new_zeros(latent.shape[0])
+        for i, book in enumerate(self.books):
             keep = (kept > i).to(latent.dtype)
             z = book.in_proj(residual)
             book.codebook.learn(z, context)
@@ -103,7 +111,6 @@ class ResidualQuantizer(nn.Module):
             codes.append(index)
         if not self.per_book:
             total = self.out_proj(start + (total - start).detach()) * (kept > 0).to(latent.dtype)[:, None, None]
-        assert isinstance(commitment, Tensor) and isinstance(codebook, Tensor)
         return StreamOutput(total, torch.stack(codes, dim=1), commitment, codebook)
 
 
@@ -169,13 +176,14 @@ class SplitQuantizer(nn.Module):
     def update(self, step: int, seed: int) -> None:
         """Apply what the training forwards since the last call saw, on all ranks together."""
         for stream in (self.rvq_first, self.rvq_rest):
-            for book in stream.quantizers:
-                book.codebook.apply(step, seed)
+            for book in stream.books:
+                book.codebook.move(step, seed)
         if not self._seen:
             return
-        share = [counts / counts.sum().clamp_min(1) for counts in sum_over_ranks(torch.cat(self._seen)).split(
-            [len(counts) for counts in self._seen]
-        )]
+        share = [
+            counts / counts.sum().clamp_min(1)
+            for counts in sum_over_ranks(torch.cat(self._seen)).split([len(counts) for counts in self._seen])
+        ]
         self.semantic_vocab_usage.lerp_(share[0][None], 1 - USAGE_DECAY)
         self.acoustic_vocab_usage.lerp_(torch.stack(share[1:]), 1 - USAGE_DECAY)
         self._seen = []
@@ -183,13 +191,14 @@ class SplitQuantizer(nn.Module):
     def mark_started(self) -> None:
         """Take the present entries as moving averages' state: for training on from loaded weights."""
         for stream in (self.rvq_first, self.rvq_rest):
-            for book in stream.quantizers:
+            for book in stream.books:
                 if book.codebook.ema is not None:
                     book.codebook.ema.adopt(book.codebook.weight)
 
     def encode(self, semantic: Tensor, acoustic: Tensor, books: int) -> Tensor:
         """Latents ``[B, D, F]`` to the first ``books`` codes ``[B, books, F]``, the semantic one first."""
-        semantic, acoustic = semantic.transpose(1, 2), acoustic.transpose(1, 2)
+        own = self.semantic_vocab_usage.dtype  # float32 even where the encoders compute in half precision
+        semantic, acoustic = semantic.transpose(1, 2).to(own), acoustic.transpose(1, 2).to(own)
         first = self.rvq_first.encode(semantic, 1)
         if books == 1:
             return first

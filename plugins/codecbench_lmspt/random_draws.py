@@ -1,7 +1,7 @@
 """Random draws keyed by what they are for, not by when they happen.
 
-Every draw in training depends on (seed, step, global sample index or codebook, purpose) alone, so that N ranks draw what
-one rank would, and a resumed run draws what the uninterrupted one would.
+Every draw in training depends on (seed, step, global sample index or codebook, purpose) alone, so that N ranks draw
+what one rank would, and a resumed run draws what the uninterrupted one would.
 """
 
 from __future__ import annotations

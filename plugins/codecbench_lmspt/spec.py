@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, prod
 from typing import Literal
 
 
@@ -21,6 +21,11 @@ class TransformerSpec:
     feedforward: int
     window_frames: int
     layer_scale: float = 0.0
+
+    @property
+    def context_frames(self) -> int:
+        """How many frames to either side the output depends on."""
+        return self.layers * self.window_frames
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -43,6 +48,16 @@ class ConvEncoderSpec:
     def hop_samples(self) -> int:
         """Samples per frame."""
         return prod(self.strides)
+
+    def context_samples(self, causal: bool) -> int:
+        """How far beyond its own hop the input of a frame reaches, to either side at most."""
+        span, step = 6, 1
+        for stride in self.strides:
+            span += sum((self.kernel - 1) * dilation for dilation in self.dilations) * step + 2 * stride * step
+            step *= stride
+        span += 2 * step
+        window = self.transformer.context_frames * self.hop_samples if self.transformer else 0
+        return (span if causal else span // 2 + step) + window
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,15 @@ class SpectralEncoderSpec:
         """Samples per frame."""
         return self.stft_hop_samples * prod(self.strides)
 
+    def context_samples(self, causal: bool) -> int:
+        """How far beyond its own hop the input of a frame reaches, to either side at most."""
+        reach, step = self.fft_samples + self.stft_hop_samples, self.stft_hop_samples
+        for depth, stride in zip(self.depths, (*self.strides, 1), strict=True):
+            reach += (3 * depth + stride) * step
+            step *= stride
+        window = self.transformer.context_frames if self.transformer else 0
+        return reach + (window + 1) * self.hop_samples
+
 
 @dataclass(frozen=True)
 class ConvDecoderSpec:
@@ -87,6 +111,15 @@ class ConvDecoderSpec:
     def hop_samples(self) -> int:
         """Samples per frame."""
         return prod(self.strides)
+
+    def context_frames(self, causal: bool) -> int:
+        """How many frames to either side, at most, an output sample depends on."""
+        span, step = 6.0, 1.0
+        for stride in self.strides:
+            step /= stride
+            span += (2 * stride + sum((self.kernel - 1) * dilation for dilation in self.dilations)) * step
+        span += 6 * step
+        return ceil(span if causal else span / 2) + 1
 
 
 @dataclass(frozen=True)
@@ -118,6 +151,12 @@ class VocosDecoderSpec:
         """Samples per frame."""
         return self.istft_hop_samples * self.upsample
 
+    def context_frames(self, causal: bool) -> int:
+        """How many frames to either side, at most, an output sample depends on."""
+        window = self.transformer.context_frames if self.transformer else 0
+        fine = 3 * self.layers + self.fft_samples // self.istft_hop_samples
+        return window + self.kernel // 2 + fine // self.upsample + 2
+
 
 EncoderSpec = ConvEncoderSpec | SpectralEncoderSpec
 DecoderSpec = ConvDecoderSpec | VocosDecoderSpec
@@ -130,7 +169,7 @@ class QuantizerSpec:
     ``projection``: each book has its own 1x1 projections (DAC, ``per-book``) or each stream shares one pair around its
     stack (Mimi, ``per-stream``). ``search``: nearest by cosine or by Euclidean distance. ``update``: the codebooks
     learn by gradient (DAC) or by exponential moving averages (van den Oord et al., arXiv 1711.00937, appendix A).
-    ``semantic_subtraction``: the acoustic stack codes what the semantic book left (release) or runs in parallel (paper).
+    ``semantic_subtraction``: the acoustic stack codes what the semantic book left (release) or runs beside it (paper).
     """
 
     semantic_size: int
@@ -171,6 +210,22 @@ class TrainingSpec:
 
 
 @dataclass(frozen=True)
+class CardSpec:
+    """What a user must know of a preset's weights: licence, data, teacher, and why there may be none.
+
+    ``teacher`` is the model whose features the weights were distilled from, as recognisers name their family.
+    ``aliases`` are further variant names of the codec.
+    """
+
+    licence_weights: str = ""
+    training_data: tuple[str, ...] = ()
+    teacher: str = ""
+    hub: str = ""
+    no_weights: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A complete model. ``encoders`` = 1 feeds both streams from one encoder; ``aux_decoder`` = None shares the main
     decoder for the semantic resynthesis (both are ablations of the paper, Tables 4 and 5)."""
@@ -186,6 +241,7 @@ class ModelSpec:
     encoders: int = 2
     causal: bool = False
     training: TrainingSpec = field(default_factory=TrainingSpec)
+    card: CardSpec = field(default_factory=CardSpec)
     choices: str = ""
 
     def __post_init__(self) -> None:
@@ -193,7 +249,7 @@ class ModelSpec:
             raise ValueError(f"preset {self.name}: encoders must be 1 or 2, not {self.encoders}")
         if self.decoder.sample_rate_hz != self.sample_rate_hz:
             raise ValueError(f"preset {self.name}: the main decoder must work at {self.sample_rate_hz} Hz")
-        for decoder in filter(None, (self.decoder, self.aux_decoder)):
+        for decoder in [self.decoder, *([self.aux_decoder] if self.aux_decoder else [])]:
             if decoder.hop_samples * self.sample_rate_hz != self.hop_samples * decoder.sample_rate_hz:
                 raise ValueError(
                     f"preset {self.name}: a decoder makes {decoder.hop_samples} samples a frame at "
@@ -213,6 +269,14 @@ class ModelSpec:
     def frame_rate_hz(self) -> float:
         """Token frames per second."""
         return self.sample_rate_hz / self.hop_samples
+
+    @property
+    def algorithmic_delay_samples(self) -> int:
+        """One frame, and for an offline model what encoder and decoder see beyond it (an upper bound)."""
+        if self.causal:
+            return self.hop_samples
+        ahead = self.decoder.context_frames(False) * self.hop_samples
+        return self.hop_samples + self.encoder.context_samples(False) + ahead
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:

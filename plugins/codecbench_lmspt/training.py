@@ -87,8 +87,8 @@ def training_forward(
 ) -> TrainingOutput:
     """One forward pass through the whole model with straight-through quantization and codebook dropout.
 
-    ``audio[B, 1, T]``; ``num_samples[B]`` true lengths (None: all T); ``sample_index[B]`` each row's index in the global
-    batch of this ``step``, which together with ``seed`` keys every random draw. With ``update_codebooks`` the
+    ``audio[B, 1, T]``; ``num_samples[B]`` true lengths (None: all T); ``sample_index[B]`` each row's index in the
+    global batch of this ``step``, which together with ``seed`` keys every random draw. With ``update_codebooks`` the
     moving-average codebooks move at the end of this forward; with gradient accumulation pass False and call
     ``model.update_codebooks(step=..., seed=...)`` once per optimizer step. Ranks must call both equally often.
     """

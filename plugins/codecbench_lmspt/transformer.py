@@ -25,7 +25,6 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(spec) for _ in range(spec.layers))
         self.norm = nn.LayerNorm(spec.width)
         self.project_out = nn.Linear(spec.width, cout) if cout != spec.width else nn.Identity()
-        self.context_frames = spec.layers * spec.window_frames
 
     def forward(self, x: Tensor, flow: Flow) -> Tensor:
         """``x[B, C, F]`` to ``[B, C', F]``."""

@@ -12,37 +12,24 @@ import torch
 from torch import Tensor
 
 from codecbench_lmspt.convolution import WeightNormed, split_weight
+from codecbench_lmspt.files import HUB_FILE, HUB_NAME, LICENCE_KEY, SPEC_KEY, WeightsError, find_file, shipped_weights
 from codecbench_lmspt.presets import load_preset, preset_names, spec_from_table, spec_to_table
 from codecbench_lmspt.spec import ModelSpec
 
 if TYPE_CHECKING:
     from codecbench_lmspt.model import LMSPT
 
-HUB_NAME = "kakaocorp/lmspt"
-HUB_FILE = "lmspt_12d5hz_16384_4096.safetensors"
-WEIGHTS_DIR = Path(__file__).parent / "weights"
-SPEC_KEY = "lmspt_spec"
-LICENCE_KEY = "licence"
 # State that only training needs; it lives in the trainer's checkpoints.
 TRAINING_ONLY = ("distillation_head.", ".codebook.ema.")
 
 ModelT = TypeVar("ModelT", bound="LMSPT")
 
 
-class WeightsError(ValueError):
-    """A weight file that is missing, of the wrong kind, or not of this model."""
-
-
 class LicenceNotice(UserWarning):
     """Weights that may not be used for everything."""
 
 
-def shipped_weights(preset: str) -> Path:
-    """Where the package carries weights for a preset, whether or not the file is there."""
-    return WEIGHTS_DIR / f"{preset}.safetensors"
-
-
-def find(source: str | Path) -> tuple[Path, str | None]:
+def find(source: str | Path, preset: str | None = None) -> tuple[Path, str | None]:
     """The weight file that ``source`` names, and the preset it implies, if it does. Raises :class:`WeightsError`."""
     if str(source) == HUB_NAME:
         return _from_hub(), "release"
@@ -53,21 +40,7 @@ def find(source: str | Path) -> tuple[Path, str | None]:
                 f"no weights for LM-SPT {source!r} come with this package; pass the path of a weight file instead"
             )
         return path, str(source)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return _only_file(path), None
-    if not path.exists():
-        raise WeightsError(f"no such weight file, folder or preset: {source} (presets: {', '.join(preset_names())})")
-    return path, None
-
-
-def _only_file(folder: Path) -> Path:
-    files = sorted(folder.glob("*.safetensors"))
-    preferred = [file for file in files if file.name in (HUB_FILE, "model.safetensors")]
-    if len(preferred or files) != 1:
-        names = ", ".join(file.name for file in files) or "none"
-        raise WeightsError(f"{folder}: exactly one .safetensors file is expected, found {names}; pass the file itself")
-    return (preferred or files)[0]
+    return find_file(Path(source), preset), None
 
 
 def _from_hub() -> Path:
@@ -86,7 +59,7 @@ def _from_hub() -> Path:
 
 def load(cls: type[ModelT], source: str | Path, preset: str | None) -> ModelT:
     """A model of ``cls`` with the weights that ``source`` names. Raises :class:`WeightsError`."""
-    path, implied = find(source)
+    path, implied = find(source, preset)
     state, metadata = read(path)
     model = cls(_spec_of(path, metadata, preset or implied))
     apply_state(model, state, path.name)
@@ -98,7 +71,7 @@ def load(cls: type[ModelT], source: str | Path, preset: str | None) -> ModelT:
 def _spec_of(path: Path, metadata: Mapping[str, str], preset: str | None) -> ModelSpec:
     if SPEC_KEY in metadata:
         spec = spec_from_table(json.loads(metadata[SPEC_KEY]))
-        if preset is not None and spec.hop_samples != load_preset(preset).hop_samples:
+        if preset is not None and spec.codebook_sizes != load_preset(preset).codebook_sizes:
             raise WeightsError(f"{path.name} is an LM-SPT {spec.name!r}, not {preset!r}")
         return spec
     return load_preset(preset or "release")
