@@ -57,9 +57,9 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     write_records(config.out / "records", records)
     info = _describe(config, selection)
     info.save(config.out)
-    written, info = write_reports(host.registry, [config.out], config.out, config.reports, config.settings)
+    written, (info,) = write_reports(host.registry, [config.out], config.out, config.reports, config.settings)
     failures = _count_failures(records)
-    return RunOutcome(config.out, info[0], written, failures, _is_partial(config, selection, failures))
+    return RunOutcome(config.out, info, written, failures, _is_partial(config, selection, failures))
 
 
 def _make_folder(config: RunConfig) -> None:

@@ -1,0 +1,44 @@
+"""What a finished run says at the end: the summary, what failed and what is flagged, where the files lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from codecbench.runner.run import RunOutcome
+
+FLAGS_SHOWN = 8
+
+
+def print_outcome(outcome: RunOutcome) -> None:
+    """Print the summary table, unavailable codecs, failures, flags and the paths of the reports."""
+    console = Console()
+    console.print(_summary(outcome.folder))
+    info = outcome.info
+    for codec in info.codecs:
+        if codec.unavailable:
+            remedy = f" → {codec.remedy}" if codec.remedy else ""
+            console.print(f"[yellow]unavailable[/] {escape(f'{codec.label}: {codec.unavailable}{remedy}')}")
+    for label, count in outcome.failures.items():
+        console.print(f"[red]failed[/] {escape(label)}: {count} records; see the failures in {outcome.folder}")
+    for flag in info.flags[:FLAGS_SHOWN]:
+        console.print(f"[magenta]flag[/] {escape(f'{flag.codec} {flag.metric}: {flag.message}')}", highlight=False)
+    if len(info.flags) > FLAGS_SHOWN:
+        console.print(f"[magenta]flag[/] … and {len(info.flags) - FLAGS_SHOWN} more in run.json")
+    for path in _main_files(outcome):
+        console.print(f"[green]wrote[/] {escape(str(path))}", highlight=False, soft_wrap=True)
+
+
+def _summary(folder: Path) -> object:
+    from codecbench.results import RunResults
+    from codecbench.terminal import summary_table
+
+    return summary_table(RunResults.load(folder))
+
+
+def _main_files(outcome: RunOutcome) -> list[Path]:
+    pages = [p for p in outcome.reports if p.suffix == ".html"]
+    folders = sorted({p.parent for p in outcome.reports if p.suffix != ".html"})
+    return [*folders, *pages]

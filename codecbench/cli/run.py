@@ -1,0 +1,84 @@
+"""``codecbench run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from codecbench.cli.common import host_with, plugin_option, set_option, split_names
+
+
+@click.command("run")
+@click.option("--codecs", multiple=True, metavar="NAMES", help="family[:variant][@codebooks][/mode], by commas.")
+@click.option("--corpus", default="", metavar="NAME|PATH", help="A corpus by name, or a manifest or folder.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/latest"), show_default=True, metavar="DIR")
+@click.option("--tasks", multiple=True, metavar="NAMES", help="What to measure; the default tasks if not given.")
+@click.option("--recognizer", "recognizers", multiple=True, metavar="NAMES", help="Speech recognisers for WER.")
+@click.option("--reports", multiple=True, metavar="NAMES", help="Reports to write; the default ones if not given.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N utterances.")
+@click.option("--device", default="cpu", show_default=True, help="Where codecs run: cpu, cuda, cuda:1 ….")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Metric processes; 0 means one for each core.")
+@click.option("--codec-threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of a CPU codec.")
+@click.option("--store", type=click.Path(path_type=Path), metavar="DIR", help="Share a store between runs.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what --out holds already.")
+@click.option("--strict", is_flag=True, help="Exit with 3 where a plausibility gate is tripped.")
+@click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True, help="Seconds per utterance.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@set_option
+@plugin_option
+def run_command(
+    codecs: tuple[str, ...],
+    corpus: str,
+    out: Path,
+    tasks: tuple[str, ...],
+    recognizers: tuple[str, ...],
+    reports: tuple[str, ...],
+    limit: int | None,
+    device: str,
+    workers: int,
+    codec_threads: int,
+    store: Path | None,
+    resume: bool,
+    strict: bool,
+    timeout_s: float,
+    seed: int,
+    settings: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+) -> int:
+    """Encode and decode a corpus with each codec, score it, and write tables, plots and reports.
+
+    Without --codecs, every default codec that works here is run; without --corpus, the built-in one.
+    """
+    from codecbench.options import parse_settings
+    from codecbench.runner.config import RunConfig
+    from codecbench.runner.progress import RichProgress
+    from codecbench.runner.run import run
+
+    config = RunConfig(
+        out=out,
+        codecs=split_names(codecs),
+        corpus=corpus,
+        tasks=split_names(tasks),
+        recognizers=split_names(recognizers),
+        reports=split_names(reports),
+        settings=parse_settings(settings),
+        limit=limit,
+        device=device,
+        workers=workers,
+        codec_threads=codec_threads,
+        store=store,
+        resume=resume,
+        strict=strict,
+        plugin_files=plugin_files,
+        timeout_s=timeout_s,
+        seed=seed,
+        command=("codecbench", *sys.argv[1:]),
+    )
+    with RichProgress() as progress:
+        outcome = run(config, progress, host_with(plugin_files))
+    from codecbench.cli.outcome import print_outcome
+
+    print_outcome(outcome)
+    return 3 if outcome.partial or (strict and outcome.info.flags) else 0
