@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -62,9 +62,16 @@ class RunResults:
         if missing:
             raise CodecbenchError(f"records of {folder or info.name} lack the columns {', '.join(missing)}")
         frame = _typed(frame.loc[:, list(COLUMNS)])
-        frame = frame.drop_duplicates(["key", "metric", "component", "utterance_id"], keep="last", ignore_index=True)
+        row = ["key", "codec", "metric", "component", "utterance_id"]
+        frame = frame.drop_duplicates(row, keep="last", ignore_index=True)
         _refuse_conflicts(frame, str(folder or info.name))
         return cls(info, frame, folder)
+
+    def with_info(self, info: RunInfo) -> RunResults:
+        """Return the same records under another ``info``; what was computed from the records is kept."""
+        changed = replace(self, info=info)
+        changed.__dict__.update({name: self.__dict__[name] for name in ("_groups", "summary") if name in self.__dict__})
+        return changed
 
     @property
     def codecs(self) -> tuple[str, ...]:
@@ -85,8 +92,8 @@ class RunResults:
     @cached_property
     def _groups(self) -> dict[tuple[str, str], pd.Index]:
         # A few dozen groups over up to a million rows: grouped once, then looked up.
-        grouped = self.records.groupby(["metric", "component"], observed=True, sort=False).groups
-        return {(str(m), str(c)): rows for (m, c), rows in grouped.items()}  # type: ignore[misc]
+        grouped: Any = self.records.groupby(["metric", "component"], observed=True, sort=False).groups
+        return {(str(m), str(c)): rows for (m, c), rows in grouped.items()}
 
     def components(self, metric: str) -> tuple[str, ...]:
         """Components that ``metric`` has records of: recognisers, codebooks, batch sizes, or one empty name."""
@@ -143,7 +150,7 @@ def _read_shards(folder: Path) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in COLUMNS:
         if name in _NUMBERS:
             columns[name] = pd.to_numeric(frame[name]).astype("float64")
@@ -154,11 +161,10 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse_conflicts(frame: pd.DataFrame, where: str) -> None:
-    twice = frame.duplicated(["codec", "metric", "component", "utterance_id"])
-    if twice.any():
-        row = frame.loc[twice.idxmax()]
+    twice = frame[frame.duplicated(["codec", "metric", "component", "utterance_id"])]
+    if len(twice):
+        codec, metric, utterance = (twice[name].iloc[0] for name in ("codec", "metric", "utterance_id"))
         raise CodecbenchError(
-            f"{where}: codec '{row.codec}' has {int(twice.sum()) + 1} different records where one is expected, first for "
-            f"metric '{row.metric}', utterance '{row.utterance_id}': records of different settings lie in one run; "
-            "choose another --out folder"
+            f"{where}: {len(twice)} records contradict others, first of codec '{codec}', metric '{metric}', utterance "
+            f"'{utterance}': records of different settings lie in one run; choose another --out folder"
         )

@@ -212,8 +212,7 @@ def _utterance_frame(world: _World, codec: FakeCodec, metric: str) -> pd.DataFra
     value, numerator, denominator = world.values(codec, metric)
     n = world.num_utterances
     status = np.full(n, str(Status.OK), object)
-    rate_less = metric == "token_rate" and not codec.codebooks or metric == "bitrate_bps" and not codec.bitrate_bps
-    if rate_less:
+    if not {"token_rate": codec.codebooks, "bitrate_bps": codec.bitrate_bps}.get(metric, True):
         status[:] = Status.NOT_APPLICABLE
     for index, name in codec.failing:
         status[index] = name
@@ -271,6 +270,6 @@ def write_run(results: RunResults, folder: Path, shards: int = 3) -> Path:
     records.mkdir(parents=True)
     results.info.save(folder)
     for index in range(shards):
-        part = results.records.iloc[index::shards].astype({c: str for c in results.records.select_dtypes("category")})
+        part = results.records.iloc[index::shards].astype(dict.fromkeys(results.records.select_dtypes("category"), str))
         pq.write_table(pa.Table.from_pandas(part, preserve_index=False), records / f"part-{index}.parquet")
     return folder

@@ -1,7 +1,7 @@
 """Statistics over records: paired bootstrap, comparisons on common utterances, rank groups, plausibility gates."""
 
 from codecbench.stats.bootstrap import BootstrapSettings, Interval, PairedTest, Replicates
-from codecbench.stats.gates import Limits, check_plausibility
+from codecbench.stats.gates import Limits, plausibility_flags
 from codecbench.stats.ranking import holm, rank_groups
 from codecbench.stats.scores import ScoreTable, Selection, select_common
 from codecbench.stats.summary import MetricSummary, Summary, summarize
@@ -16,8 +16,8 @@ __all__ = [
     "ScoreTable",
     "Selection",
     "Summary",
-    "check_plausibility",
     "holm",
+    "plausibility_flags",
     "rank_groups",
     "select_common",
     "summarize",

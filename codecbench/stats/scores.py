@@ -151,12 +151,12 @@ def select_common(table: ScoreTable) -> Selection:
     A codec that by its own fault scores under 95 % of the utterances that some codec could be scored on is left
     out and does not shrink the others' set; utterances that fail through no fault of the codec do shrink it.
     """
-    ok = table.ok
-    candidates = ok.any(axis=0)
-    excused = np.isin(table.status, list(_EXCUSED))
+    ok: np.ndarray = table.ok
+    candidates = np.asarray(ok.any(axis=0))
+    excused: np.ndarray = np.isin(table.status, list(_EXCUSED))
     reasons = tuple(_reason(ok[c], excused[c], candidates, table.failures(c)) for c in range(len(table.codecs)))
     compared = np.array([not reason for reason in reasons], bool)
-    common = candidates & (ok[compared].all(axis=0) if compared.any() else True)
+    common: np.ndarray = candidates & ok[compared].all(axis=0)
     return Selection(common, compared, candidates, reasons)
 
 
