@@ -16,7 +16,7 @@ from codecbench.contracts.codec import (
 from codecbench.contracts.corpus import CorpusMatcher, CorpusOpener, CorpusSpec
 from codecbench.contracts.metric import MetricSpec, ScorerFactory, ScorerSpec
 from codecbench.contracts.recognizer import RecognizerFactory, RecognizerSpec
-from codecbench.contracts.report import ReportRenderer, ReportSpec
+from codecbench.contracts.report import ReportRenderer, ReportSpec, TerminalRenderer
 from codecbench.contracts.task import TaskSpec
 from codecbench.errors import PluginError
 
@@ -85,6 +85,7 @@ class ReportEntry:
     spec: ReportSpec
     render: ReportRenderer
     plugin: str
+    terminal: TerminalRenderer | None = None
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ class RegisterRecognizer(Protocol):
 class RegisterReport(Protocol):
     """Registers a report."""
 
-    def __call__(self, spec: ReportSpec, render: ReportRenderer) -> None:
-        """The renderer gets results, a folder and options, and returns the files that it wrote."""
+    def __call__(self, spec: ReportSpec, render: ReportRenderer, *, terminal: TerminalRenderer | None = None) -> None:
+        """``render(runs, folder, options)`` returns the files written; ``terminal(run)`` what rich prints."""
 
 
 class RegisterCommand(Protocol):
@@ -260,10 +261,10 @@ class PluginRegistrar:
         entry = RecognizerEntry(spec, factory, self.plugin, available, identity)
         self._add(self.registry.recognizers, spec.name, entry, "recogniser")
 
-    def report(self, spec: ReportSpec, render: ReportRenderer) -> None:
+    def report(self, spec: ReportSpec, render: ReportRenderer, *, terminal: TerminalRenderer | None = None) -> None:
         """Register a report."""
         self._expect(spec, ReportSpec, "register_reports")
-        self._add(self.registry.reports, spec.name, ReportEntry(spec, render, self.plugin), "report")
+        self._add(self.registry.reports, spec.name, ReportEntry(spec, render, self.plugin, terminal), "report")
 
     def command(self, name: str, help: str, target: str) -> None:
         """Register a subcommand."""

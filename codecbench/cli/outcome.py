@@ -7,15 +7,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from codecbench.registering import Registry
 from codecbench.runner.run import RunOutcome
 
 FLAGS_SHOWN = 8
 
 
-def print_outcome(outcome: RunOutcome) -> None:
-    """Print the summary table, unavailable codecs, failures, flags and the paths of the reports."""
+def print_outcome(outcome: RunOutcome, registry: Registry) -> None:
+    """Print the reports' summaries, unavailable codecs, failures, flags and the paths of the reports."""
     console = Console()
-    console.print(_summary(outcome.folder))
+    _print_summaries(console, outcome.folder, registry)
     info = outcome.info
     for codec in info.codecs:
         if codec.unavailable:
@@ -31,11 +32,13 @@ def print_outcome(outcome: RunOutcome) -> None:
         console.print(f"[green]wrote[/] {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
-def _summary(folder: Path) -> object:
+def _print_summaries(console: Console, folder: Path, registry: Registry) -> None:
     from codecbench.results import RunResults
-    from codecbench.terminal import summary_table
 
-    return summary_table(RunResults.load(folder))
+    results = RunResults.load(folder)
+    for entry in registry.reports.values():
+        if entry.terminal is not None and entry.spec.default:
+            console.print(entry.terminal(results))
 
 
 def _main_files(outcome: RunOutcome) -> list[Path]:

@@ -51,6 +51,7 @@ def run_command(
 
     Without --codecs, every default codec that works here is run; without --corpus, the built-in one.
     """
+    from codecbench.cli.outcome import print_outcome
     from codecbench.options import parse_settings
     from codecbench.runner.config import RunConfig
     from codecbench.runner.progress import RichProgress
@@ -76,9 +77,8 @@ def run_command(
         seed=seed,
         command=("codecbench", *sys.argv[1:]),
     )
+    host = host_with(plugin_files)
     with RichProgress() as progress:
-        outcome = run(config, progress, host_with(plugin_files))
-    from codecbench.cli.outcome import print_outcome
-
-    print_outcome(outcome)
+        outcome = run(config, progress, host)
+    print_outcome(outcome, host.registry)
     return 3 if outcome.partial or (strict and outcome.info.flags) else 0

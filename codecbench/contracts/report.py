@@ -26,3 +26,5 @@ class ReportSpec:
 
 # (runs, folder to write to, options) -> files written.
 ReportRenderer = Callable[["Sequence[RunResults]", Path, Mapping[str, Any]], "Sequence[Path]"]
+# results of one run -> something that rich can print at the end of it.
+TerminalRenderer = Callable[["RunResults"], Any]
