@@ -212,7 +212,7 @@ def _missing(results: RunResults) -> Iterator[Flag]:
         for codec in _available(results):
             row = rows.get(codec.label)
             failed = dict(row.n_failed) if row else {}
-            if (row and row.n_scored) or set(failed) == {Status.NOT_APPLICABLE}:
+            if (row and row.n_scored) or Status.NOT_APPLICABLE in failed:
                 continue
             if row is None and _is_per_codec(metric):
                 continue
@@ -239,11 +239,13 @@ def _missing_everywhere(results: RunResults, metric: MetricInfo, component: str)
 
 def _left_out(results: RunResults) -> Iterator[Flag]:
     """A codec that fails too often is shown, flagged, and left out of the ranking."""
+    titles: dict[tuple[str, str], list[str]] = {}
     for row in results.summary.rows:
-        if row.reason and row.n_scored and row.unit != "corpus":
-            metric = results.metrics[row.metric]
-            message = f"left out of the ranking by {_named(metric, row.component)}: {row.reason}"
-            yield Flag("left_out", row.codec, row.metric, message)
+        metric = results.metrics[row.metric]
+        if row.reason and row.n_scored and metric.role == MetricRole.QUALITY and _sign(metric):
+            titles.setdefault((row.codec, row.reason), []).append(_named(metric, row.component))
+    for (codec, reason), named in titles.items():
+        yield Flag("left_out", codec, "", f"left out of the ranking by {', '.join(named)}: {reason}")
 
 
 def _kin_of_teacher(results: RunResults) -> Iterator[Flag]:

@@ -1,0 +1,58 @@
+"""The summary as it is printed at the end of a run."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from codecbench.results import RunResults
+from codecbench.runinfo import CodecInfo
+from codecbench_tables.model import Cell, Column
+from codecbench_tables.model import summary_table as _model
+from codecbench_tables.text import clean
+
+
+def summary_table(results: RunResults) -> Table:
+    """Return codecs × headline metrics for ``rich``; ± is the longer arm of the interval."""
+    model = _model(results)
+    caption = model.caption.replace("Brackets:", "±: longer arm of the")
+    table = Table(caption=Text(clean(caption, 2000)), caption_justify="left")
+    table.add_column("codec", overflow="fold")
+    for column in model.columns:
+        table.add_column(_head(column), justify="right")
+    table.add_column("scored", justify="right")
+    table.add_column("failed", justify="right")
+    for line in model.lines:
+        cells = [_cell(cell) for cell in line.cells]
+        table.add_row(_label(line.codec), *cells, *_counts(line.codec, line.scored, line.failed))
+    return table
+
+
+def notes(results: RunResults) -> tuple[str, ...]:
+    """Return the notes to print below the table, each one line."""
+    return tuple(clean(note, 400) for note in _model(results).notes)
+
+
+def _head(column: Column) -> Text:
+    head = Text(clean(column.title), style="bold")
+    if column.subtitle:
+        head.append("\n" + clean(column.subtitle), style="dim")
+    return head
+
+
+def _label(codec: CodecInfo) -> Text:
+    return Text(clean(codec.label), style="dim" if codec.unavailable else "" if codec.role == "codec" else "italic")
+
+
+def _counts(codec: CodecInfo, scored: int, failed: int) -> tuple[Text, Text]:
+    if codec.unavailable:
+        return Text("unavailable", style="yellow"), Text("")
+    return Text(str(scored)), Text(str(failed), style="red" if failed else "dim")
+
+
+def _cell(cell: Cell) -> Text:
+    text = Text(cell.estimate, style="bold green" if cell.best else "green" if cell.tied else "")
+    text.append(cell.mark)
+    if cell.half_width:
+        text.append(f" {cell.half_width}", style="dim")
+    return text
