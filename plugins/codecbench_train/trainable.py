@@ -1,10 +1,12 @@
-"""What the trainer asks of a model, and all that it knows of one: two protocols, satisfied structurally."""
+"""What the trainer asks of a model, and all that it knows of one: protocols, satisfied structurally."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -54,8 +56,7 @@ class TrainingOutput(Protocol):
     def usage(self) -> Usage: ...
 
 
-@runtime_checkable
-class Trainable(Protocol):
+class _TrainableMethods(Protocol):
     """A codec that can be trained; in practice also an ``nn.Module``.
 
     Every random choice inside ``training_forward`` must be keyed by ``seed``, ``step`` and ``sample_index[b]`` (the
@@ -64,24 +65,57 @@ class Trainable(Protocol):
     """
 
     @property
-    def sample_rate_hz(self) -> int: ...
+    def sample_rate_hz(self) -> int:
+        """Rate of the audio that goes in and comes out."""
+
     @property
-    def hop_samples(self) -> int: ...
+    def hop_samples(self) -> int:
+        """Samples per token frame."""
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Entries of each codebook."""
 
     def training_forward(
-        self, audio: Tensor, *, num_samples: Tensor, step: int, sample_index: Tensor, seed: int
+        self,
+        audio: Tensor,
+        *,
+        num_samples: Tensor,
+        step: int,
+        sample_index: Tensor,
+        seed: int,
+        update_codebooks: bool = ...,
     ) -> TrainingOutput:
-        """``audio[B, 1, T]`` at the model's rate, zeros beyond ``num_samples[B]``."""
+        """``audio[B, 1, T]`` at the model's rate, valid up to ``num_samples[B]``.
+
+        With ``update_codebooks`` False, what the forward saw is only noted for the next ``update_codebooks`` call; a
+        forward under ``torch.no_grad`` notes nothing.
+        """
+
+    def update_codebooks(self, *, step: int, seed: int) -> None:
+        """Move codebooks that learn without gradients, from what all ranks' forwards noted since the last call."""
+
+    def no_decay_parameter_names(self) -> set[str]:
+        """Parameters that weight decay must leave alone."""
+
+    def encode(self, audio: Tensor, num_samples: Tensor | None = None) -> Tensor:
+        """``audio[B, 1, T]`` to codes ``[B, K, F]``."""
+
+    def decode(self, codes: Tensor, num_samples: Tensor | None = None) -> Tensor:
+        """Codes ``[B, K, F]`` to audio ``[B, 1, T]``."""
+
+    def save_pretrained(self, path: str | Path, dtype: torch.dtype = ..., licence: str = ...) -> Path:
+        """Write the weights that inference needs as safetensors."""
 
 
-class TrainableModule(nn.Module):
-    """Static type of a model in the trainer: an ``nn.Module`` that satisfies ``Trainable``."""
+@runtime_checkable
+class Trainable(_TrainableMethods, Protocol):
+    """See ``_TrainableMethods``; checked when a model is built."""
 
-    sample_rate_hz: int
-    hop_samples: int
 
-    def training_forward(
-        self, audio: Tensor, *, num_samples: Tensor, step: int, sample_index: Tensor, seed: int
-    ) -> TrainingOutput:
-        """See ``Trainable``."""
-        raise NotImplementedError
+if TYPE_CHECKING:
+
+    class TrainableModule(nn.Module, _TrainableMethods):
+        """Static type of a model in the trainer: an ``nn.Module`` that is ``Trainable``."""
+else:
+    TrainableModule = nn.Module

@@ -1,0 +1,186 @@
+"""The typed configuration of a training run; every field says where its default comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from codecbench.errors import UsageError
+from codecbench_train.data.augment import AugmentConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained. name: ``lmspt``, ``speechtokenizer-style`` or ``module:function`` of your own.
+
+    preset: the model's own preset. overrides: ``key = value`` changes to that preset, by dotted name.
+    """
+
+    name: str = "lmspt"
+    preset: str = "mini-12.5hz"
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The frozen ASR encoder. source: see ``whisper_encoder``; the paper uses Whisper small, the release large-v3."""
+
+    source: str = "offline:base"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """kind: ``resynthesis`` (LM-SPT), ``feature`` (SpeechTokenizer, Mimi) or ``none``.
+
+    convention and weight are matched: ``release`` 500 over the padded 30 s, ``paper`` 100 over real frames. weight 0
+    takes the published weight of the convention; another value is the user's own. distance and feature_weight: for
+    ``feature`` only; SpeechTokenizer's public configuration has 120.
+    """
+
+    kind: Literal["resynthesis", "feature", "none"] = "resynthesis"
+    convention: Literal["release", "paper"] = "paper"
+    weight: float = 0.0
+    distance: Literal["cosine", "mse", "d-axis"] = "cosine"
+    feature_weight: float = 120.0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the released LM-SPT configuration; the adversarial loss starts at step 0 there."""
+
+    mel: float = 15.0
+    adversarial: float = 1.0
+    feature_matching: float = 2.0
+    commitment: float = 0.25
+    codebook: float = 1.0
+    adversarial_start_step: int = 0
+    mel_windows: tuple[int, ...] = (256, 512, 1024, 2048)
+    mel_bins: tuple[int, ...] = (40, 80, 160, 320)
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Sizes of the released LM-SPT training code (46,698,544 parameters); narrow them on a CPU."""
+
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
+    stft_windows: tuple[int, ...] = (2048, 1024, 512)
+    stft_channels: int = 64
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with betas 0.8 / 0.9 and weight decay 0.01 (release); no decay on codebooks, Snake alphas, norms, biases.
+
+    Rate: linear warm-up to ``peak`` over ``warmup_steps``, then ``cosine`` to ``final`` over the run, or ``constant``.
+    clip_norm: of the whole network, or of every child module where ``clip_per_module``; 0 for none.
+    """
+
+    peak: float = 2e-4
+    final: float = 5e-5
+    warmup_steps: int = 100
+    decay: Literal["cosine", "constant"] = "cosine"
+    betas: tuple[float, ...] = (0.8, 0.9)
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    clip_per_module: bool = False
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One source of training data.
+
+    weight: its share of the samples. root: folder that a manifest's paths are relative to. split: rows of another split
+    are left out. dev_speakers: this many speakers are taken out of it for the ``dev`` set.
+    """
+
+    path: str = ""
+    weight: float = 1.0
+    root: str = ""
+    split: str = "train"
+    dev_speakers: int = 0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """batch_size is global (all ranks, all micro-batches); the paper has 128 crops of 6 s.
+
+    min_duration_s: shorter utterances are left out. max_corrupt_share: training stops above this share of unreadable
+    utterances. dev_utterances and dev_segment_s: size of the ``dev`` set and of its fixed crops.
+    """
+
+    sources: tuple[SourceConfig, ...] = ()
+    segment_s: float = 6.0
+    batch_size: int = 128
+    workers: int = 4
+    min_duration_s: float = 0.3
+    max_corrupt_share: float = 0.01
+    dev_utterances: int = 64
+    dev_segment_s: float = 6.0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """Intervals in steps. ``audio_examples`` dev utterances are written to TensorBoard at each validation."""
+
+    every_steps: int = 50
+    validate_every_steps: int = 1000
+    save_every_steps: int = 1000
+    keep_checkpoints: int = 2
+    audio_examples: int = 3
+    tensorboard: bool = True
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """Scoring by codecbench itself every ``every_steps`` (0: never), into the store at ``store`` (default OUT/scores)."""
+
+    every_steps: int = 0
+    corpus: str = "builtin"
+    tasks: tuple[str, ...] = ("reconstruction",)
+    store: str = ""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run. steps: optimizer steps. micro_batches: gradient accumulation, per rank.
+
+    ema_decay: moving average of the weights, 0 for none; the average is what is exported and validated. precision:
+    ``bf16`` is autocast of generator and discriminators, losses stay in float32; ``fp64`` serves the tests of exactness.
+    """
+
+    steps: int = 100_000
+    seed: int = 43
+    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    micro_batches: int = 1
+    ema_decay: float = 0.0
+    compile: bool = False
+    model: ModelConfig = field(default_factory=ModelConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    generator: OptimizerConfig = field(default_factory=OptimizerConfig)
+    discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+
+    def check(self, ranks: int) -> None:
+        """Raise ``UsageError`` for values that cannot work together."""
+        parts = ranks * self.micro_batches
+        if self.data.batch_size % parts:
+            raise UsageError(
+                f"data.batch_size = {self.data.batch_size} must be a multiple of ranks x micro_batches = "
+                f"{ranks} x {self.micro_batches}"
+            )
+        if self.steps < 1 or self.data.segment_s <= 0:
+            raise UsageError(f"steps = {self.steps} and data.segment_s = {self.data.segment_s} must be positive")
+        if self.distillation.convention == "release" and self.data.segment_s > 30:
+            raise UsageError("the release convention pads to 30 s: data.segment_s must not be longer")
+        if not 0 <= self.ema_decay < 1:
+            raise UsageError(f"ema_decay = {self.ema_decay} must lie between 0 and 1")
+        if not self.data.sources:
+            raise UsageError("no training data: give --data MANIFEST or [[data.sources]]")

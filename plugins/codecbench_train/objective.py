@@ -1,0 +1,136 @@
+"""What is minimised: every loss of one micro-batch with its weight and its count of the global batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codecbench.audio.resample import resample_tensor
+from codecbench_train.config import TrainConfig
+from codecbench_train.data.loader import TrainingBatch
+from codecbench_train.discriminators import Discriminators
+from codecbench_train.losses.adversarial import Judgement, feature_matching_loss, generator_loss
+from codecbench_train.losses.distillation import (
+    PUBLISHED_WEIGHT,
+    ResynthesisDistillation,
+    TeacherTarget,
+    teacher_frames,
+)
+from codecbench_train.losses.feature_distillation import feature_distillation_loss
+from codecbench_train.losses.logmel import WHISPER_RATE_HZ
+from codecbench_train.losses.mel import MultiScaleMelLoss
+from codecbench_train.teacher import Teacher
+from codecbench_train.trainable import TrainingOutput
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What losses of one optimizer step are divided by, over all ranks and micro-batches."""
+
+    utterances: int
+    teacher_frames: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss: ``value`` is this micro-batch's share of its mean over the global batch, before weighting."""
+
+    name: str
+    value: Tensor
+    weight: float
+
+
+class Objective(nn.Module):
+    """All losses of the generator that need no discriminator, and those that do.
+
+    Args:
+        config: weights and conventions.
+        sample_rate_hz: of the model.
+        teacher: frozen encoder, or None where ``config.distillation.kind`` is ``none``.
+    """
+
+    def __init__(self, config: TrainConfig, sample_rate_hz: int, teacher: Teacher | None) -> None:
+        super().__init__()
+        self.loss, self.distillation, self.rate_hz = config.loss, config.distillation, sample_rate_hz
+        self.mel = MultiScaleMelLoss(sample_rate_hz, config.loss.mel_windows, config.loss.mel_bins)
+        if (teacher is None) != (config.distillation.kind == "none"):
+            raise ValueError("a teacher is needed for distillation, and only then")
+        self.resynthesis = ResynthesisDistillation(teacher, config.distillation.convention) if teacher else None
+
+    @property
+    def distillation_weight(self) -> float:
+        """The configured weight, or the published one of the convention."""
+        if self.distillation.kind == "feature":
+            return self.distillation.feature_weight
+        return self.distillation.weight or PUBLISHED_WEIGHT[self.distillation.convention]
+
+    def at_teacher_rate(self, num_samples: Tensor) -> Tensor:
+        """Lengths at 16 kHz of ``num_samples[B]`` at the model's rate, rounded up."""
+        return torch.div(num_samples * WHISPER_RATE_HZ + self.rate_hz - 1, self.rate_hz, rounding_mode="floor")
+
+    def teacher_target(self, batch: TrainingBatch) -> TeacherTarget | None:
+        """Teacher features of the originals, once for each crop."""
+        if self.resynthesis is None:
+            return None
+        audio = resample_tensor(batch.audio[:, 0].float(), self.rate_hz, WHISPER_RATE_HZ).to(batch.audio.dtype)
+        return self.resynthesis.target(audio, self.at_teacher_rate(batch.num_samples))
+
+    def count_teacher_frames(self, num_samples: Tensor) -> Tensor:
+        """Teacher frames that hold signal, summed over ``num_samples[B]``."""
+        return teacher_frames(self.at_teacher_rate(num_samples)).sum()
+
+    def terms(
+        self, output: TrainingOutput, batch: TrainingBatch, target: TeacherTarget | None, counts: Counts
+    ) -> list[Term]:
+        """Reconstruction, quantizer and distillation losses."""
+        exact = torch.promote_types(output.reconstruction.dtype, torch.float32)
+        mel = self.mel(output.reconstruction.to(exact), batch.audio.to(exact))
+        terms = [Term("mel", mel.sum() / counts.utterances, self.loss.mel)]
+        for stream, values in output.commitment.items():
+            terms.append(Term(f"commitment/{stream}", values.sum() / counts.utterances, self.loss.commitment))
+        for stream, values in output.codebook.items():
+            # A moving-average codebook gets no gradient, so its loss is only watched.
+            terms.append(Term(f"codebook/{stream}", values.sum() / counts.utterances, self.loss.codebook))
+        if target is not None:
+            terms.append(self._distillation(output, batch, target, counts, exact))
+        return terms
+
+    def _distillation(
+        self, output: TrainingOutput, batch: TrainingBatch, target: TeacherTarget, counts: Counts, exact: torch.dtype
+    ) -> Term:
+        length = int(self.at_teacher_rate(torch.tensor(batch.audio.shape[-1])))
+        if self.distillation.kind == "feature":
+            return self._feature_term(
+                output, target.features[:, : int(teacher_frames(torch.tensor(length)))], counts, exact
+            )
+        if output.semantic_resynthesis is None or self.resynthesis is None:
+            raise ValueError("distillation by resynthesis needs a model that resynthesises from its semantic codes")
+        audio = output.semantic_resynthesis[:, 0].to(exact)
+        audio = resample_tensor(audio, output.semantic_resynthesis_rate_hz, WHISPER_RATE_HZ)
+        audio = F.pad(audio, (0, max(0, length - audio.shape[1])))[:, :length]
+        values = self.resynthesis(audio, self.at_teacher_rate(batch.num_samples), target)
+        count = counts.utterances if self.distillation.convention == "release" else counts.teacher_frames
+        return Term("distillation", values.sum() / count, self.distillation_weight)
+
+    def _feature_term(self, output: TrainingOutput, features: Tensor, counts: Counts, exact: torch.dtype) -> Term:
+        if output.semantic_features is None:
+            raise ValueError("feature distillation needs a model with a projection head for semantic features")
+        values = feature_distillation_loss(
+            output.semantic_features.to(exact), features, output.num_frames, self.distillation.distance
+        )
+        return Term("distillation", values.sum() / counts.utterances, self.distillation_weight)
+
+    def adversarial_terms(
+        self, discriminators: Discriminators, fake: Tensor, real: Sequence[Judgement], counts: Counts
+    ) -> list[Term]:
+        """Adversarial and feature-matching losses against frozen ``discriminators``; ``real`` carries no graph."""
+        judged = discriminators(fake)
+        return [
+            Term("adversarial", generator_loss(judged).sum() / counts.utterances, self.loss.adversarial),
+            Term("feature_matching", feature_matching_loss(real, judged).sum() / counts.utterances,
+                 self.loss.feature_matching),
+        ]  # fmt: skip
