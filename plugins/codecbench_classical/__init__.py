@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codecbench import Codec, CodecContext, CodecSpec, hookimpl
+from codecbench import Codec, CodecContext, CodecSpec, Unavailable, hookimpl
 from codecbench.registering import RegisterCodec
+from codecbench_classical.av_specs import FORMATS, VORBIS_HELP, av_spec, parse_vorbis, rates_help, variant_parser
 from codecbench_classical.opus_specs import OPUS_DEFAULTS, OPUS_HELP, parse_opus
+
+GET_PYAV = 'pip install "codecbench[classical]"'
 
 
 def make_opus(spec: CodecSpec, context: CodecContext) -> Codec:
@@ -31,9 +34,63 @@ def opus_identity(spec: CodecSpec, options: Mapping[str, Any]) -> Mapping[str, A
     return {"library": LibOpus().version}
 
 
+def make_av(spec: CodecSpec, context: CodecContext) -> Codec:
+    """Make a codec of FFmpeg's."""
+    from codecbench_classical.av_codec import AvCodec, G722Codec
+
+    family = FORMATS[spec.name]
+    return G722Codec(spec, family) if spec.name == "g722" else AvCodec(spec, family)
+
+
+def av_available(spec: CodecSpec, options: Mapping[str, Any]) -> None:
+    """Raise Unavailable where PyAV is missing or its FFmpeg lacks the encoder or the decoder."""
+    family = FORMATS[spec.name]
+    codec = _codec_class()
+    for name, mode, role in ((family.encoder, "w", "encoder"), (family.decoder, "r", "decoder")):
+        try:
+            codec(name, mode)
+        except ValueError as error:  # what PyAV's UnknownCodecError is
+            raise Unavailable(
+                f"the FFmpeg in this PyAV was built without the {role} {name}",
+                f"build PyAV from source against an FFmpeg that has {name}",
+            ) from error
+
+
+def vorbis_available(spec: CodecSpec, options: Mapping[str, Any]) -> None:
+    """Raise Unavailable where PyAV is missing."""
+    _codec_class()
+
+
+def _codec_class() -> Any:
+    try:
+        from av.codec import Codec as AvCodecClass
+    except ImportError as error:
+        raise Unavailable(f"PyAV cannot be imported: {error}", GET_PYAV) from error
+    return AvCodecClass
+
+
+def av_identity(spec: CodecSpec, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Name the versions of PyAV and libavcodec, and of libsndfile where it encodes."""
+    import av
+
+    facts: dict[str, Any] = {"av": av.__version__, "libavcodec": list(av.library_versions["libavcodec"])}
+    if spec.name == "vorbis":
+        import soundfile
+
+        facts["libsndfile"] = soundfile.__libsndfile_version__
+    return facts
+
+
+def make_vorbis(spec: CodecSpec, context: CodecContext) -> Codec:
+    """Make a Vorbis codec."""
+    from codecbench_classical.vorbis import VorbisCodec
+
+    return VorbisCodec(spec)
+
+
 @hookimpl
 def register_codecs(register: RegisterCodec) -> None:
-    """Register Opus."""
+    """Register Opus, Vorbis and the codecs of FFmpeg."""
     for variant in OPUS_DEFAULTS:
         register(
             parse_opus(variant),
@@ -43,3 +100,22 @@ def register_codecs(register: RegisterCodec) -> None:
             parse_variant=parse_opus,
             variant_help=OPUS_HELP,
         )
+    for variant in ("q0", "q2", "q4"):
+        register(
+            parse_vorbis(variant),
+            make_vorbis,
+            available=vorbis_available,
+            identity=av_identity,
+            parse_variant=parse_vorbis,
+            variant_help=VORBIS_HELP,
+        )
+    for family in FORMATS.values():
+        for rate_bps in family.listed_bps:
+            register(
+                av_spec(family, rate_bps),
+                make_av,
+                available=av_available,
+                identity=av_identity,
+                parse_variant=variant_parser(family),
+                variant_help=rates_help(family),
+            )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,19 +66,21 @@ def snr_db(reference: np.ndarray, output: np.ndarray) -> float:
     return float(10 * np.log10(np.sum(reference.astype(np.float64) ** 2) / noise))
 
 
-def digest_in_new_process(module: str, name: str, sample_rate_hz: int) -> str:
-    """SHA-256 of what a codec makes of ``speech`` in a process of its own."""
-    code = f"import codec_testing as c; print(c.digest({module!r}, {name!r}, {sample_rate_hz}))"
+def digests(module: str, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the audio that codecs make of ``speech``, by name."""
+    return {name: _digest(open_named(module, name)) for name in names}
+
+
+def _digest(codec: Codec) -> str:
+    rate_hz = codec.spec.sample_rate_hz or 16000
+    _, decoded = round_trip(codec, speech(rate_hz, 2.0), rate_hz)
+    return hashlib.sha256(decoded.tobytes()).hexdigest()
+
+
+def digests_in_new_process(module: str, names: Sequence[str]) -> dict[str, str]:
+    """The same, from a process of its own."""
+    code = f"import json, codec_testing as c; print(json.dumps(c.digests({module!r}, {list(names)!r})))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=120
     )
-    return done.stdout.strip()
-
-
-def digest(module: str, name: str, sample_rate_hz: int) -> str:
-    """SHA-256 of the audio that a codec makes of ``speech``."""
-    import hashlib
-
-    codec = open_named(module, name)
-    _, decoded = round_trip(codec, speech(sample_rate_hz, 2.0), sample_rate_hz)
-    return hashlib.sha256(decoded.tobytes()).hexdigest()
+    return dict(json.loads(done.stdout))

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from codec_testing import batch_of, digest, digest_in_new_process, host, open_named, round_trip, speech
+from codec_testing import batch_of, host, open_named, round_trip, speech
 
 from codecbench import Bitstream, UsageError
 from codecbench.audio.delay import measure_delay
@@ -104,10 +104,6 @@ def test_batch_equals_single() -> None:
         alone = codec.encode(batch_of(audio, sample_rate_hz=16000))
         assert isinstance(alone, Bitstream)
         assert alone.payloads[0] == together.payloads[index]
-
-
-def test_the_same_in_another_process() -> None:
-    assert digest_in_new_process(CLASSICAL, "opus:12kbps", 16000) == digest(CLASSICAL, "opus:12kbps", 16000)
 
 
 @pytest.mark.parametrize("variant", ["5kbps", "511kbps", "12", "12kbit", "12kbps-nb"])
