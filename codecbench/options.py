@@ -33,7 +33,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, str]]:
     parsed: dict[str, dict[str, str]] = {}
     for setting in settings:
         left, equals, value = setting.partition("=")
-        owner, dot, name = left.strip().partition(".")
+        owner, dot, name = left.strip().rpartition(".")  # a name may hold a dot: whisper-tiny.en.beam
         if not equals or not dot or not owner or not name:
             raise UsageError(f"--set {setting}: write OWNER.OPTION=VALUE, for example --set mimi.weights=FOLDER")
         parsed.setdefault(owner, {})[name] = value
