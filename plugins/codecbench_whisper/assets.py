@@ -106,11 +106,22 @@ def offline_whisper_packages(name: str) -> tuple[str, ...]:
     return tuple(f"{package}=={_VERSIONS[package]}" for package in dict.fromkeys(parts))
 
 
+def pinned_sha256(name: str) -> str:
+    """Return the SHA-256 that the weights of the model ``name`` must have; raises AssetError for an unknown name."""
+    return _files_of(name)["model.bin"].sha256
+
+
+def check_installed(name: str) -> None:
+    """Raise AssetError where the packages of the model ``name`` are not installed; reads no weights."""
+    for file in _files_of(name).values():
+        for package, inside in file.parts:
+            _locate(name, package, inside)
+
+
 @cache
 def offline_whisper(name: str) -> OfflineWhisper:
     """Locate, verify and (once for each user) assemble the offline Whisper model ``name``.
 
-    The folder is built beside its final place and renamed, so several processes may do it at once, and a
     The folder is built beside its final place and renamed, so several processes may do it at once and a
     killed one leaves nothing that looks whole. The weights are hashed at the first use in every process.
 
