@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from codecbench.contracts.audio import Batch
     from codecbench.contracts.codec import Codec
     from codecbench.contracts.encoded import Encoded
-    from codecbench.contracts.recognizer import Recognizer
+    from codecbench.contracts.recognizer import Recognizer, RecognizerSpec
 
 
 class Direction(StrEnum):
@@ -220,11 +220,12 @@ class CodecView:
 
 @dataclass(frozen=True)
 class ScorerContext:
-    """What a scorer factory is given: resolved options, and the recogniser where ``needs_recognizer``."""
+    """What a scorer factory is given: resolved options, and the recogniser with its specification where needed."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     recognizer: Recognizer | None = None
     recognizer_name: str = ""
+    recognizer_spec: RecognizerSpec | None = None
 
 
 class UtteranceScorer(Protocol):

@@ -104,8 +104,11 @@ def make_scorer(registry: Registry, ref: ScorerRef, settings: Settings, num_thre
     entry = registry.scorers[ref.name]
     options = resolve_options(ref.name, entry.spec.options, settings.get(ref.name, {}))
     try:
-        recognizer = make_recognizer(registry, ref.recognizer, settings, num_threads) if ref.recognizer else None
-        return entry.factory(ScorerContext(options, recognizer, ref.recognizer))
+        if not ref.recognizer:
+            return entry.factory(ScorerContext(options))
+        recognizer = make_recognizer(registry, ref.recognizer, settings, num_threads)
+        spec = registry.recognizers[ref.recognizer].spec
+        return entry.factory(ScorerContext(options, recognizer, ref.recognizer, spec))
     except CodecbenchError:
         raise
     except Exception as error:
