@@ -49,7 +49,10 @@ def write_flac(path: Path, samples: Int16Samples) -> str:
     if samples.dtype != np.int16 or samples.ndim != 1:
         raise ValueError(f"{path}: expected (T,) int16 samples, received {samples.shape} {samples.dtype}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    # Written whole or not at all, so that a file that is there can be trusted after a stop.
+    partial = path.with_name(path.name + ".partial")
+    soundfile.write(partial, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    partial.replace(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
