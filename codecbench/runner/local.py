@@ -32,7 +32,7 @@ from codecbench.runner.plan import Lane, PlannedTask
 from codecbench.runner.progress import Progress
 from codecbench.runner.score_worker import ScoreWorker
 from codecbench.runner.scoring import PreparedScorer
-from codecbench.runner.workers import Worker
+from codecbench.runner.workers import Ready, Worker
 
 # Utterances waiting for a metric process, for each process: enough that none runs dry, few enough to stay flat.
 WAITING_PER_WORKER = 8
@@ -117,6 +117,8 @@ class LocalEngine:
         self.score_workers = []
         self.codec_worker.give(task, self.timeout_s)
         answer = self._answer(self.codec_worker)
+        if isinstance(answer, Ready):
+            answer = self._answer(self.codec_worker)
         if isinstance(answer, TimingResult):
             return answer
         reason = answer.message if isinstance(answer, WorkerError) else str(answer)
@@ -162,10 +164,12 @@ class LocalEngine:
         now = time.monotonic()
         nearest = min(w.deadline for w in busy.values())
         ready = wait(list(busy), max(0.0, min(nearest - now, FLUSH_SECONDS)))
-        workers = [busy[c] for c in ready]  # type: ignore[index]
+        workers = [busy[c] for c in ready]
         for worker in workers or [w for w in busy.values() if w.deadline <= time.monotonic()]:
-            held = self._in_hand.pop(worker.name)
             answer = self._answer(worker)
+            if isinstance(answer, Ready):
+                continue
+            held = self._in_hand.pop(worker.name)
             if isinstance(held, _Coding):
                 self._coded(held, answer)
             else:

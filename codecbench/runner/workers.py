@@ -1,4 +1,8 @@
-"""Worker processes: spawned, one task at a time over a pipe; a crash or a hang costs its task and nothing else."""
+"""Worker processes: one task at a time over a pipe; a crash or a hang costs its task and nothing else.
+
+They come from a fork server: a clean process that has the libraries imported and no threads started, so that a
+worker starts in milliseconds and none is ever forked from a process with threads or an initialised accelerator.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,27 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 from codecbench.runner.messages import WorkerError, WorkerSetup
 
-_CONTEXT = multiprocessing.get_context("spawn")
-# Threads of numerical libraries are read from the environment once, at import: set before the worker starts.
+_CONTEXT: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+_PRELOADED = ["codecbench.runner.codec_worker", "codecbench.runner.score_worker"]
+# Threads of numerical libraries are read from the environment once, at import: one each, since workers run side by
+# side; a codec's own torch threads are set in its process.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+START_TIMEOUT_S = 300.0
 
 Handler = Callable[[Any], Any]
 HandlerFactory = Callable[[WorkerSetup], Handler]
+
+
+class Ready:
+    """A worker's first message: it has started, and its task's time begins."""
 
 
 class Worker:
@@ -31,6 +44,7 @@ class Worker:
         self._factory, self._setup = factory, setup
         self.task: Any = None
         self.deadline = float("inf")
+        self._limit_s = 0.0
         self._start()
 
     def _start(self) -> None:
@@ -38,9 +52,12 @@ class Worker:
         self.process = _CONTEXT.Process(
             target=_serve, args=(child, self._factory, self._setup), name=self.name, daemon=True
         )
-        with _environment(self._setup.num_threads):
+        with _single_threaded_libraries():
+            if hasattr(_CONTEXT, "set_forkserver_preload"):
+                _CONTEXT.set_forkserver_preload(_PRELOADED)
             self.process.start()
         child.close()
+        self._ready = False
 
     @property
     def idle(self) -> bool:
@@ -49,15 +66,19 @@ class Worker:
 
     def give(self, task: Any, timeout_s: float) -> None:
         """Hand over a task; the answer comes on ``connection``."""
-        self.task, self.deadline = task, time.monotonic() + timeout_s
+        self.task, self._limit_s = task, timeout_s
+        self.deadline = time.monotonic() + (timeout_s if self._ready else START_TIMEOUT_S)
         # A worker that died idle is noticed when its connection is read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(task)
 
     def take(self) -> Any:
-        """Return the answer to the task at hand; raises EOFError where the process died."""
+        """Return the answer to the task at hand, or Ready; raises EOFError where the process died."""
         answer = self.connection.recv()
-        self.task, self.deadline = None, float("inf")
+        if isinstance(answer, Ready):
+            self._ready, self.deadline = True, time.monotonic() + self._limit_s
+        else:
+            self.task, self.deadline = None, float("inf")
         return answer
 
     def replace(self) -> tuple[Any, str]:
@@ -93,9 +114,9 @@ def _death(code: int) -> str:
 
 
 @contextlib.contextmanager
-def _environment(num_threads: int) -> Any:
+def _single_threaded_libraries() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(num_threads)))
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:
         yield
     finally:
@@ -110,14 +131,26 @@ def _serve(connection: Connection, factory: HandlerFactory, setup: WorkerSetup) 
     # Ctrl-C reaches the whole process group: the driver alone decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _redirect_output(setup)
-    handler: Handler | None = None
-    while (task := _receive(connection)) is not None:
-        try:
-            handler = handler or factory(setup)
-            answer = handler(task)
-        except Exception as error:
-            answer = WorkerError(f"{type(error).__name__}: {error}", traceback.format_exc())
-        connection.send(answer)
+    handler = _made(factory, setup)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the driver is gone
+        connection.send(Ready())
+        while (task := _receive(connection)) is not None:
+            connection.send(_answered(handler, task))
+
+
+def _made(factory: HandlerFactory, setup: WorkerSetup) -> Handler:
+    try:
+        return factory(setup)
+    except Exception as error:
+        failure = WorkerError(f"{type(error).__name__}: {error}", traceback.format_exc())
+        return lambda task: failure
+
+
+def _answered(handler: Handler, task: Any) -> Any:
+    try:
+        return handler(task)
+    except Exception as error:
+        return WorkerError(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _receive(connection: Connection) -> Any:
