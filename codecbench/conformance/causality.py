@@ -74,7 +74,7 @@ def _measure_look_ahead(subject: Subject) -> int:
     plain = subject.cut(length)
     before = subject.output(plain).row(0)
     scale = before.shape[-1] / length
-    middle = length // 2
+    middle = length // 2 // frame * frame
     places = sorted({middle + int(frame * share) for share in (0.0, 0.25, 0.5, 0.75, 0.9)} | {middle + frame - 1})
     furthest = 0
     for place in places:

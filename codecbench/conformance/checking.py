@@ -9,7 +9,7 @@ from codecbench.conformance.causality import CAUSALITY
 from codecbench.conformance.formats import DECODINGS, FORMATS, metadata
 from codecbench.conformance.inputs import INPUTS
 from codecbench.conformance.lengths import LENGTHS, SHORT
-from codecbench.conformance.manners import MANNERS
+from codecbench.conformance.manners import INPUT, MANNERS
 from codecbench.conformance.properties import DoesNotApply, Finding, Property, PropertyFails, Verdict, require
 from codecbench.conformance.rates import RATES
 from codecbench.conformance.repeats import REPEATS
@@ -19,7 +19,7 @@ from codecbench.errors import unknown_name
 
 # In the order of judging: what a property needs stands before it.
 PROPERTIES: tuple[Property, ...] = (
-    *FORMATS, *LENGTHS, *SHORT, *DECODINGS, *REPEATS, *BATCHES, *RATES, *CAUSALITY, *INPUTS, *MANNERS,
+    *MANNERS, *FORMATS, *LENGTHS, *SHORT, *DECODINGS, *INPUT, *REPEATS, *BATCHES, *RATES, *CAUSALITY, *INPUTS,
 )  # fmt: skip
 _BY_NAME = {p.name: p for p in PROPERTIES}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -16,9 +17,17 @@ from codecbench.contracts.encoded import AudioPassthrough, Bitstream, Encoded
 
 @conformance_property("global-state")
 def global_state(subject: Subject) -> str:
-    """Do loading, encoding and decoding leave seeds, default dtype, threads and working folder alone?"""
+    """Do loading, encoding and decoding leave seeds, default dtype, threads and working folder alone?
+
+    Judged before everything else, so that loading is seen; what was changed is put back for the others.
+    """
+    with _put_back():
+        return _watch(subject)
+
+
+def _watch(subject: Subject) -> str:
     before = _state()
-    codec = subject.open()
+    codec = subject.open() if subject.is_open else subject.codec
     _require_unchanged(before, "loading")
     batch = subject.batch(subject.cut(max(4 * subject.frame_samples, subject.spec.min_samples)))
     encoded = codec.encode(batch)
@@ -58,6 +67,24 @@ _STATE: dict[str, Callable[[], object]] = {
 }
 
 
+@contextmanager
+def _put_back() -> Iterator[None]:
+    torch_seed, numpy_seed, python_seed = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()
+    dtype, threads, gradients = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
+    strict, folder = torch.are_deterministic_algorithms_enabled(), os.getcwd()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_seed)
+        np.random.set_state(numpy_seed)
+        random.setstate(python_seed)
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(gradients)
+        torch.use_deterministic_algorithms(strict)
+        os.chdir(folder)
+
+
 def _state() -> dict[str, object]:
     return {what: read() for what, read in _STATE.items()}
 
@@ -75,4 +102,5 @@ def _tensors(encoded: Encoded) -> list[torch.Tensor]:
     return [encoded.num_samples, *(t for s in encoded.streams for t in (s.codes, s.num_frames))]
 
 
-MANNERS = (global_state, input_unchanged)
+MANNERS = (global_state,)
+INPUT = (input_unchanged,)

@@ -45,6 +45,11 @@ class Subject:
         return self.open()
 
     @property
+    def is_open(self) -> bool:
+        """Whether the codec has been opened."""
+        return "codec" in vars(self)
+
+    @property
     def rate_hz(self) -> int:
         """Sample rate of everything that is fed in."""
         return self.spec.sample_rate_hz or _FALLBACK_RATE_HZ
