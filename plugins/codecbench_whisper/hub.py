@@ -49,8 +49,8 @@ class HubRecognizer:
 
         folder = locate(context.options)
         self._processor = WhisperProcessor.from_pretrained(folder)
-        self._model = WhisperForConditionalGeneration.from_pretrained(folder, use_safetensors=True)
-        self._model.to(context.device).eval()
+        model: Any = WhisperForConditionalGeneration.from_pretrained(folder, use_safetensors=True)
+        self._model = model.to(context.device).eval()
         self._device = context.device
         self._beam = int(context.options["beam"])
         self._multilingual = bool(getattr(self._model.generation_config, "is_multilingual", True))
