@@ -118,6 +118,17 @@ def check_installed(name: str) -> None:
             _locate(name, package, inside)
 
 
+def packaged_file(name: str, target: str) -> Path:
+    """Return one verified file of the model ``name`` that is a single packaged file (``tokenizer.json``).
+
+    Raises AssetError where the package is not installed or the bytes are not the pinned ones.
+    """
+    file = _files_of(name)[target]
+    path = _locate(name, *file.parts[0])
+    _verify(name, target, _sha256(path), file.sha256)
+    return path
+
+
 @cache
 def offline_whisper(name: str) -> OfflineWhisper:
     """Locate, verify and (once for each user) assemble the offline Whisper model ``name``.
