@@ -9,7 +9,8 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "±": r"$\pm$",
-    "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{EN DASH}": "--", "…": r"\ldots{}", "\N{ZERO WIDTH SPACE}": "{}", "·": r"$\cdot$", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{EN DASH}": "--", "…": r"\ldots{}", "·": r"$\cdot$",
+    "\N{ZERO WIDTH SPACE}": "{}", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
 }  # fmt: skip
 _MARKDOWN = set("\\`*_[]|~#")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -1,0 +1,130 @@
+"""One look for all plots: colours, markers, sizes, labels, footnotes."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from codecbench.contracts.metric import Direction
+from codecbench.runinfo import MetricInfo
+
+# Nine colours whose closest pair stays 18 apart (CIE76) for protan, deutan and tritan vision, each with a
+# contrast of at least 2.2 on white; a marker goes with each, so that print in grey tells them apart too.
+PALETTE = ("#6E4B9E", "#661100", "#56B4E9", "#E69F00", "#AA3377", "#332288", "#EE6677", "#117733", "#997700")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+CEILING_COLOUR, FLOOR_COLOUR, FRONT_COLOUR = "#000000", "#777777", "#999999"
+COLUMN_IN, FULL_IN = 3.4, 7.0
+_LINE_IN = 0.115  # height of a line of small print
+_SMALL = 5.8
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.0,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.2,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.0,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "codecbench",
+    "text.usetex": False,
+    "text.parse_math": False,  # a dollar sign in a codec's name is a dollar sign
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a codec family."""
+
+    colour: str
+    marker: str
+
+
+def looks(families: Iterable[str]) -> dict[str, Look]:
+    """Give each family a colour and marker of its own: the one its name hashes to, or the next one free.
+
+    Beyond nine families colours repeat, each time with another marker.
+    """
+    taken: set[int] = set()
+    chosen: dict[str, Look] = {}
+    for count, family in enumerate(sorted(set(families))):
+        start = zlib.crc32(family.encode()) % len(PALETTE)
+        if count % len(PALETTE) == 0:
+            taken = set()
+        slot = next(s % len(PALETTE) for s in range(start, start + len(PALETTE)) if s % len(PALETTE) not in taken)
+        taken.add(slot)
+        chosen[family] = Look(PALETTE[slot], MARKERS[(slot + count // len(PALETTE)) % len(MARKERS)])
+    return chosen
+
+
+def style() -> Any:
+    """Return the context in which figures are made and saved."""
+    return rc_context(STYLE)
+
+
+def figure(width_in: float, height_in: float, footnote: str) -> Figure:
+    """Return an empty figure with ``footnote`` below, its space kept free by the layout."""
+    lines = textwrap.wrap(plain(footnote, 600), max(20, int(width_in * 23.5)))
+    below = (len(lines) * _LINE_IN + 0.06) / (height_in + len(lines) * _LINE_IN)
+    made = Figure(figsize=(width_in, height_in + len(lines) * _LINE_IN), layout="constrained")
+    engine: Any = made.get_layout_engine()
+    engine.set(rect=(0, below, 1, 1 - below), w_pad=0.03, h_pad=0.03)
+    text = made.text(0.01, 0.01, "\n".join(lines), fontsize=_SMALL, color="#444444", va="bottom", ha="left")
+    text.set_in_layout(False)
+    return made
+
+
+def axis_label(metric: MetricInfo, component: str = "") -> str:
+    """Title, unit, component and direction of a metric."""
+    unit = f" ({metric.unit})" if metric.unit else ""
+    of = f", {component}" if component else ""
+    return plain(f"{metric.title}{of}{unit}") + direction(metric)
+
+
+def direction(metric: MetricInfo) -> str:
+    """Say which way is better, in words."""
+    words = {Direction.HIGHER: ", higher is better", Direction.LOWER: ", lower is better"}
+    return words.get(Direction(metric.direction), "")
+
+
+def plain(text: str, limit: int = 120) -> str:
+    """Make one line of visible characters, cut at ``limit``."""
+    visible = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
+    line = " ".join(visible.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def label_lines(label: str, width: int = 21) -> str:
+    """Break a long codec name after its colon and shorten each line in the middle."""
+    text = plain(label)
+    parts = [text]
+    if len(text) > width and ":" in text:
+        head, _, tail = text.partition(":")
+        parts = [head + ":", tail]
+    return "\n".join(_shorten(part, width) for part in parts)
+
+
+def _shorten(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    keep = width - 1
+    return text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
