@@ -11,6 +11,7 @@ if one does. A stopped run goes on where it stopped. Sources, licences and hours
 from __future__ import annotations
 
 import argparse
+import functools
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -69,12 +70,12 @@ def languages(arguments: argparse.Namespace) -> list[str]:
 def recorded_sources(arguments: argparse.Namespace) -> dict[str, Callable[[], Iterable[Clip]]]:
     """Real speech by the name of the source."""
     sources: dict[str, Callable[[], Iterable[Clip]]] = {
-        f"asterisk-{language}": lambda language=language: asterisk_clips(language) for language in languages(arguments)
+        f"asterisk-{language}": functools.partial(asterisk_clips, language) for language in languages(arguments)
     }
     for language in ("cs", "nl"):
-        sources[f"fillets-{language}"] = lambda language=language: fillets_clips(language)
+        sources[f"fillets-{language}"] = functools.partial(fillets_clips, language)
     sources["tuxpaint"] = tuxpaint_clips
-    sources["read-english"] = lambda: read_english_clips(arguments.speech_dir, "train")
+    sources["read-english"] = functools.partial(read_english_clips, arguments.speech_dir, "train")
     return sources
 
 
@@ -137,9 +138,7 @@ def check_and_summarise(arguments: argparse.Namespace) -> None:
         held_out -= {VOICES["es"].speaker}
         print("note: Asterisk Spanish is in: these data's models must not be scored on Asterisk English.")
     check_no_overlap((u.speaker for u in train), (u.speaker for u in dev), held_out)
-    print(
-        f"training: {sum(u.seconds for u in train) / HOUR:.3f} h; no speaker is in two of training, dev, held-out."
-    )
+    print(f"training: {sum(u.seconds for u in train) / HOUR:.3f} h; no speaker is in two of training, dev, held-out.")
 
 
 def main() -> int:

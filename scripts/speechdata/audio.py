@@ -101,7 +101,7 @@ def why_junk(samples: FloatSamples, limits: Limits) -> str | None:
         return "too short"
     if seconds > limits.max_seconds:
         return "too long"
-    if frame_levels_db(samples)[active_frames(samples)].max() < limits.min_level_dbfs:
+    if frame_levels_db(samples).max(initial=-200.0) < limits.min_level_dbfs:
         return "silent"
     if np.mean(np.abs(samples) >= 0.999) > limits.max_clipped_fraction:
         return "clipped"

@@ -1,7 +1,5 @@
 """Kokoro-82M, a small neural text-to-speech model, from data-only packages, with IPA from espeak-ng."""
 
-# ruff: noqa: RUF001 (the symbols of the IPA are meant)
-
 from __future__ import annotations
 
 import dataclasses

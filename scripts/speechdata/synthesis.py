@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import random
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from .audio import Limits, read_recording, resample, to_int16, trim, why_junk
@@ -52,7 +54,7 @@ class Voice:
 def flite_voices() -> list[Voice]:
     """The voices of Debian's flite."""
     return [
-        Voice(speaker, FLITE_LICENCE, f"synthetic: flite {name}", lambda text, _, name=name: _flite(text, name))
+        Voice(speaker, FLITE_LICENCE, f"synthetic: flite {name}", functools.partial(_flite, voice=name))
         for name, speaker in FLITE_VOICES.items()
     ]
 
@@ -60,7 +62,7 @@ def flite_voices() -> list[Voice]:
 def festival_voices() -> list[Voice]:
     """The HTS voice of Debian's festival."""
     source = f"synthetic: festival {FESTIVAL_VOICE}"
-    return [Voice(FESTIVAL_SPEAKER, FESTIVAL_LICENCE, source, lambda text, _: _festival(text))]
+    return [Voice(FESTIVAL_SPEAKER, FESTIVAL_LICENCE, source, _festival)]
 
 
 def kokoro_voices(engine: Kokoro, seed: int) -> list[Voice]:
@@ -73,8 +75,7 @@ def kokoro_voices(engine: Kokoro, seed: int) -> list[Voice]:
 
 
 def _kokoro_voice(engine: Kokoro, names: Sequence[str]) -> Voice:
-    style = sum(engine.voice(name) for name in names[1:]) + engine.voice(names[0])
-    style = style / len(names)
+    style = np.asarray(np.mean([engine.voice(name) for name in names], axis=0), dtype=np.float32)
     british = names[0].startswith("b")
 
     def render(text: str, rng: random.Random) -> FloatSamples:
@@ -130,11 +131,11 @@ def _one(
     )
 
 
-def _flite(text: str, voice: str) -> FloatSamples:
+def _flite(text: str, _: random.Random, voice: str) -> FloatSamples:
     return _command(["flite", "-voice", voice, "-t", text, "-o"], package="flite")
 
 
-def _festival(text: str) -> FloatSamples:
+def _festival(text: str, _: random.Random) -> FloatSamples:
     command = ["text2wave", "-eval", f"(voice_{FESTIVAL_VOICE})", "-o"]
     return _command(command, package="festival festvox-us-slt-hts", standard_input=text)
 
