@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,7 @@ def load(folder: Path, state: RunState) -> None:
             optimizer.load_state_dict(rest["optimizers"][name])
         state.progress = Progress(**rest["progress"])
         restore_random_states(rest["random"])
-    except (RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"checkpoint {folder} cannot be read into this run: {str(error)[:500]}") from error
 
 

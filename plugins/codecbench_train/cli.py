@@ -36,7 +36,7 @@ def data_tables(arguments: Sequence[str]) -> list[dict[str, Any]]:
     for argument in arguments:
         path, *settings = argument.split(",")
         table: dict[str, Any] = {"path": str(Path(path).expanduser())}
-        tables.append(table | {k: v if k in ("root", "split") else v for k, v in settings_tables(settings).items()})
+        tables.append(table | settings_tables(settings))
     return tables
 
 

@@ -135,7 +135,7 @@ class LogConfig:
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Scoring by codecbench itself every ``every_steps`` (0: never), into the store at ``store`` (default OUT/scores)."""
+    """Scoring by codecbench itself every ``every_steps`` (0: never), into ``store`` (OUT/scores if empty)."""
 
     every_steps: int = 0
     corpus: str = "builtin"
@@ -148,7 +148,7 @@ class TrainConfig:
     """A whole run. steps: optimizer steps. micro_batches: gradient accumulation, per rank.
 
     ema_decay: moving average of the weights, 0 for none; the average is what is exported and validated. precision:
-    ``bf16`` is autocast of generator and discriminators, losses stay in float32; ``fp64`` serves the tests of exactness.
+    ``bf16`` is autocast of generator and discriminators, losses stay in float32; ``fp64`` serves exactness tests.
     """
 
     steps: int = 100_000

@@ -38,9 +38,7 @@ def open_corpus(config: DataConfig, seed: int) -> TrainingCorpus:
         dev += [e for e in listing.entries if e.speaker in held]
         kept = [e for e in listing.entries if e.speaker not in held and e.duration_s >= config.min_duration_s]
         if not kept:
-            raise UsageError(
-                f"training data {source.path}: nothing left to train on after dev speakers and min_duration_s"
-            )
+            raise UsageError(f"training data {source.path}: nothing is left (dev speakers, min_duration_s)")
         training.append(kept)
     mixture = Mixture(training, [s.weight for s in config.sources], config.segment_s, seed)
     hours = sum(e.duration_s for entries in training for e in entries) / 3600
@@ -52,7 +50,7 @@ def _check_corrupt(source: SourceConfig, listing: Listing, limit: float) -> None
     if len(listing.unreadable) > limit * total:
         raise UsageError(
             f"training data {source.path}: {len(listing.unreadable)} of {total} utterances cannot be read "
-            f"({', '.join(listing.unreadable[:3])}, ...), more than data.max_corrupt_share = {limit:g}; mend the data or "
+            f"({', '.join(listing.unreadable[:3])}, ...), more than data.max_corrupt_share = {limit:g}; mend it or "
             "raise the limit"
         )
 

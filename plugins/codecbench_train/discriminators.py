@@ -91,6 +91,7 @@ class SpectrogramDiscriminator(nn.Module):
         features, tops = [], []
         for (low, high), stack in zip(self.bands, self.stacks, strict=True):
             x = spectrum[..., low:high]
+            assert isinstance(stack, nn.ModuleList)
             for layer in stack:
                 x = F.leaky_relu(layer(x), _SLOPE)
                 features.append(x)

@@ -38,8 +38,8 @@ def build_model(config: ModelConfig, seed: int) -> TrainableModule:
         raise UsageError(f"trainable model {config.name!r} cannot be loaded from {target}: {error}") from None
     except CodecbenchError:
         raise
-    except ValueError as error:
-        raise UsageError(f"model {config.name}: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"model {config.name}: {target} refused the preset {config.preset!r}: {error}") from None
     if not (isinstance(model, nn.Module) and isinstance(model, Trainable)):
         raise UsageError(f"{target} made a {type(model).__name__}, which lacks parts of codecbench_train's Trainable")
     return cast(TrainableModule, model)

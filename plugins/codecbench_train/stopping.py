@@ -13,7 +13,7 @@ from codecbench.errors import CodecbenchError
 from codecbench_train.ranks import ranks, sum_over_ranks
 
 
-class TrainingStopped(CodecbenchError):
+class TrainingStopped(CodecbenchError):  # noqa: N818 - it says what happened
     """Training cannot go on: a loss that is not finite, no memory, or too much corrupt audio."""
 
 

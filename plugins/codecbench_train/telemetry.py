@@ -219,7 +219,7 @@ class Display:
 
 
 def spectrogram_picture(wave: Tensor) -> Tensor:
-    """Log-magnitude STFT of ``wave[T]`` as an 8-bit picture ``[257, frames]``, low frequencies below, 80 dB of range."""
+    """Log-magnitude STFT of ``wave[T]`` as an 8-bit picture ``[257, frames]``, low frequencies below, 80 dB."""
     magnitude = torch.stft(wave, 512, 128, window=torch.hann_window(512), return_complex=True).abs()
     decibels = 20 * magnitude.clamp_min(1e-5).log10()
     scaled = (decibels - decibels.max() + 80).clamp(0, 80) / 80

@@ -22,7 +22,7 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Example:
-    """One dev utterance with its reconstruction and, where the model has one, its semantic resynthesis, ``[T]`` each."""
+    """One dev utterance, its reconstruction and, where the model has one, its semantic resynthesis, ``[T]`` each."""
 
     id: str
     original: Tensor
@@ -65,7 +65,8 @@ def validate(
     """Score a copy of ``model``, so that nothing of validation is left in its codebooks' statistics."""
     judge = copy.deepcopy(model).eval()
     parameter = next(judge.parameters())
-    totals, kept, rows = torch.zeros(3, dtype=torch.float64), [], sum(len(b) for b in batches)
+    totals, rows = torch.zeros(3, dtype=torch.float64), sum(len(b) for b in batches)
+    kept: list[Example] = []
     for batch in batches:
         batch = batch.to(parameter.device, parameter.dtype)
         rebuilt = judge.decode(judge.encode(batch.audio, batch.num_samples), batch.num_samples)

@@ -1,1 +1,1 @@
-"""Training data: what there is (entries), what comes when (sampling), how it is read (crops), how it arrives (loader)."""
+"""Training data: what there is (entries), what comes when (sampling), how it is read (crops) and fed (loader)."""

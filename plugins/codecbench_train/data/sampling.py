@@ -5,14 +5,16 @@ Nothing is remembered between draws, so a run resumes exactly at any step, with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from codecbench_train.data.entries import Entry
 from codecbench_train.data.keyed import draws
+
+T = TypeVar("T")
 
 #: Shares between sources are exact in every block of this many samples.
 BLOCK_SAMPLES = 1000
@@ -27,6 +29,22 @@ class Draw:
     position: float
 
 
+class Recent(Generic[T]):
+    """The few values made last, by key; unlike ``lru_cache`` it travels to worker processes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.values: dict[int, T] = {}
+
+    def get(self, key: int, make: Callable[[int], T]) -> T:
+        """The value of ``key``, made by ``make(key)`` if it is not kept."""
+        if key not in self.values:
+            while len(self.values) >= self.size:
+                self.values.pop(next(iter(self.values)))
+            self.values[key] = make(key)
+        return self.values[key]
+
+
 class SourceOrder:
     """One source in shuffled epochs: every entry once for each segment that fits into it, in a new order each epoch."""
 
@@ -35,7 +53,7 @@ class SourceOrder:
         slots = [max(1, round(entry.duration_s / segment_s)) for entry in entries]
         self.last_slot = np.cumsum(slots)
         self.epoch_samples = int(self.last_slot[-1])
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._orders: Recent[np.ndarray] = Recent(2)
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         return draws(self.seed, "epoch", self.number, epoch).permutation(self.epoch_samples)
@@ -43,7 +61,7 @@ class SourceOrder:
     def entry(self, ordinal: int) -> Entry:
         """Entry of this source's draw number ``ordinal``."""
         epoch, place = divmod(ordinal, self.epoch_samples)
-        return self.at_slot(int(self._order(epoch)[place]))
+        return self.at_slot(int(self._orders.get(epoch, self._shuffled)[place]))
 
     def at_slot(self, slot: int) -> Entry:
         """Entry that owns ``slot``."""
@@ -59,7 +77,7 @@ class Mixture:
         self.seed = seed
         self.sources = [SourceOrder(entries, segment_s, seed, n) for n, entries in enumerate(sources)]
         self.counts = shares(weights, BLOCK_SAMPLES)
-        self._layout = lru_cache(maxsize=4)(self._block)
+        self._layouts: Recent[tuple[np.ndarray, np.ndarray]] = Recent(4)
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         """Source of each place of a block, and how many earlier places of the block have the same source."""
@@ -74,7 +92,7 @@ class Mixture:
     def draw(self, index: int, attempt: int = 0) -> Draw:
         """Sample number ``index`` of the run; ``attempt`` > 0 replaces one that could not be read."""
         block, place = divmod(index, BLOCK_SAMPLES)
-        layout, ranks = self._layout(block)
+        layout, ranks = self._layouts.get(block, self._block)
         number = int(layout[place])
         source = self.sources[number]
         random = draws(self.seed, "crop", index, attempt)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor, nn
 
 from codecbench_train.losses.logmel import HOP_SAMPLES, WhisperLogMel
 from codecbench_train.teacher.whisper import whisper_encoder
+
+if TYPE_CHECKING:
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 #: Two log-mel hops: the encoder's second convolution halves the frame rate to 50 Hz.
 SAMPLES_PER_TEACHER_FRAME = 2 * HOP_SAMPLES
@@ -23,10 +28,11 @@ class Teacher(nn.Module):
         dtype: precision of the encoder (bfloat16 halves its cost on a GPU); the log-mel stays in the input's precision.
     """
 
-    def __init__(self, encoder: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, encoder: WhisperEncoder, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.logmel = WhisperLogMel(encoder.config.num_mel_bins)
-        self.encoder = encoder.to(dtype).eval().requires_grad_(False)
+        self.encoder: Any = encoder.eval().requires_grad_(False)
+        self.encoder.to(dtype)
         self.dim: int = encoder.config.d_model
 
     def train(self, mode: bool = True) -> Teacher:
@@ -49,7 +55,8 @@ class Teacher(nn.Module):
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
         for layer in encoder.layers:
             hidden = layer(hidden, None)
-        return encoder.layer_norm(hidden)
+        features: Tensor = encoder.layer_norm(hidden)
+        return features
 
 
 def load_teacher(source: str, dtype: torch.dtype = torch.float32) -> Teacher:

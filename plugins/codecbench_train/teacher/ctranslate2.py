@@ -47,7 +47,7 @@ def read_model_bin(path: Path, prefix: str = "") -> dict[str, Tensor]:
     Raises:
         ModelBinError: where a length, type or shape does not fit the file.
     """
-    reader = _Reader(memoryview(np.memmap(path, mode="r")), path)
+    reader = _Reader(np.memmap(path, mode="r").data, path)
     if reader.number("I", "version") < 2:
         raise ModelBinError(f"{path}: model.bin version is below 2; convert the model with a current CTranslate2")
     reader.string("specification")
