@@ -58,7 +58,9 @@ class Subject:
     def frame_samples(self) -> int:
         """Samples in the longest declared frame; 20 ms where nothing is framed."""
         rates = [s.frame_rate_hz for s in self.spec.streams if s.frame_rate_hz > 0]
-        return round(self.rate_hz / min(rates)) if rates else round(_FALLBACK_FRAME_S * self.rate_hz)
+        if rates:
+            return round(self.rate_hz / min(rates))
+        return self.spec.frame_samples or round(_FALLBACK_FRAME_S * self.rate_hz)
 
     @cached_property
     def voice(self) -> np.ndarray:

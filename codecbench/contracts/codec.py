@@ -92,7 +92,7 @@ class CodecSpec:
     sample_rate_hz: rate in and out; None takes the corpus' own rate. streams: empty for bit streams and
     uncoded audio. bitrate_bps: nominal rate where no streams are declared. output_delay_samples: offset of the
     decoded audio against the input that the codec leaves in. algorithmic_delay_samples: look-ahead plus frame,
-    at ``sample_rate_hz``. min_samples: shortest input. version: raised when the codec's output changes.
+    at ``sample_rate_hz``. frame_samples: input of one packet of a bit stream; 0 where streams say it. min_samples: shortest input. version: raised when the codec's output changes.
     teacher: model whose features the codec was trained on, to flag a recogniser of the same family.
     """
 
@@ -108,6 +108,7 @@ class CodecSpec:
     causal: bool = False
     algorithmic_delay_samples: int = 0
     output_delay_samples: int = 0
+    frame_samples: int = 0
     min_samples: int = 1
     truncatable: bool = False
     encode_only: bool = False
