@@ -9,13 +9,15 @@ from codecbench.errors import BadInput
 FULL_SCALE = 32768.0
 
 
-def to_int16(audio: np.ndarray) -> np.ndarray:
-    """Round float [T] in [-1, 1) to int16 [T], clipping what lies outside.
-
-    Raises BadInput where a sample is NaN or infinite: an integer cannot say so.
-    """
+def require_finite(audio: np.ndarray) -> None:
+    """Raise BadInput where a sample is NaN or infinite: no quantiser has a level for it."""
     if not np.isfinite(audio).all():
         raise BadInput("audio holds NaN or infinite samples")
+
+
+def to_int16(audio: np.ndarray) -> np.ndarray:
+    """Round float [T] in [-1, 1) to int16 [T], clipping what lies outside; raises BadInput for NaN or infinity."""
+    require_finite(audio)
     return np.clip(np.rint(audio.astype(np.float64) * FULL_SCALE), -32768, 32767).astype(np.int16)
 
 

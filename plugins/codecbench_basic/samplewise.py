@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from codecbench import Batch, Codec, CodecSpec, Encoded, Tokens, Waveforms, single_stream
-from codecbench.audio.pcm import from_int16, to_int16
+from codecbench.audio.pcm import from_int16, require_finite, to_int16
 
 
 class Quantizer(Protocol):
@@ -33,6 +33,7 @@ class UniformQuantizer:
 
     def quantize(self, audio: np.ndarray) -> np.ndarray:
         """Round to the nearest level, clipping at the outermost ones."""
+        require_finite(audio)
         levels = np.rint(audio.astype(np.float64) * self.half - self.offset)
         return np.clip(levels + self.half, 0, 2 * self.half - 1).astype(np.int64)
 

@@ -60,12 +60,12 @@ G723_1 = AvFormat(
     standard="ITU-T G.723.1 (05/2006); 24 bytes a frame, so 6.4 kbit/s are measured",
 )  # fmt: skip
 MP3 = AvFormat(
-    "mp3", "MPEG-2 layer III at 16 kHz, constant bit rate", "libmp3lame", "mp3float", 16000, "fltp", 576, 1105, 1681,
+    "mp3", "MPEG-2 layer III at 16 kHz, constant bit rate", "libmp3lame", "mp3float", 16000, "fltp", 576, 1105, 1792,
     listed_bps=(32000, 16000, 24000, 64000), rates_bps=MP3_RATES,
     standard="ISO/IEC 13818-3", licence="LGPL-2.0-or-later (LAME), LGPL-2.1-or-later (FFmpeg decoder)",
 )  # fmt: skip
 AAC = AvFormat(
-    "aac", "AAC low complexity at 16 kHz, FFmpeg's own encoder", "aac", "aac", 16000, "fltp", 1024, 1024, 2048,
+    "aac", "AAC low complexity at 16 kHz, FFmpeg's own encoder", "aac", "aac", 16000, "fltp", 1024, 1024, 3072,
     listed_bps=(32000, 16000, 24000, 64000), min_rate_bps=8000, max_rate_bps=96000,
     standard="ISO/IEC 14496-3",
 )  # fmt: skip

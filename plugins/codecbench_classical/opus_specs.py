@@ -40,6 +40,7 @@ def parse_opus(variant: str) -> CodecSpec:
         default=variant == "12kbps",
         causal=False,
         algorithmic_delay_samples=FRAME_SAMPLES + LOOKAHEAD_SAMPLES,
+        frame_samples=FRAME_SAMPLES,
         options=(RATE_CONTROL,),
         licence_code="BSD-3-Clause",
         paper="Valin, Vos, Terriberry, Definition of the Opus Audio Codec, RFC 6716, 2012",

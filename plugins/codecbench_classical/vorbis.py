@@ -14,6 +14,8 @@ from codecbench.bitstreams import BitstreamCodec, Payload, pack_packets, unpack_
 from codecbench_classical.av_specs import VORBIS_RATE_HZ
 from codecbench_classical.avcoding import decode_packets
 
+WRITE_SAMPLES = 1024
+
 
 class VorbisCodec(BitstreamCodec):
     """Vorbis at one quality; the Ogg pages around its packets are taken off.
@@ -30,7 +32,11 @@ class VorbisCodec(BitstreamCodec):
         """Return the audio packets and the setup header."""
         ogg = io.BytesIO()
         level = 1.0 - self.quality / 10.0
-        soundfile.write(ogg, audio, VORBIS_RATE_HZ, format="OGG", subtype="VORBIS", compression_level=level)
+        form = {"format": "OGG", "subtype": "VORBIS", "compression_level": level}
+        with soundfile.SoundFile(ogg, "w", VORBIS_RATE_HZ, 1, **form) as file:
+            # Piece by piece: libvorbis extrapolates the start backwards from all that the first write brings.
+            for start in range(0, len(audio), WRITE_SAMPLES):
+                file.write(audio[start : start + WRITE_SAMPLES])
         ogg.seek(0)
         with av.open(ogg, "r") as container:
             stream = container.streams.audio[0]
