@@ -236,7 +236,10 @@ def _corpus_frame(world: _World, codec: FakeCodec, metric: str) -> pd.DataFrame:
     timing = metric.startswith("rtf")
     components = ["batch=1"] if timing else [str(k) for k in range(codec.codebooks)]
     k = np.arange(len(components))
-    value = {"codebook_use": 98.0 - 4.0 * k, "codebook_entropy": 9.2 - 0.15 * k}.get(metric, 0.05 + 0.0 * k)
+    q = codec.quality
+    value = {"codebook_use": 100 - 30 * (1 - q) - 4 * k * q, "codebook_entropy": 8 + 2 * q - 0.15 * k}.get(
+        metric, q + 0.0 * k
+    )
     return pd.DataFrame(
         {
             "component": components,

@@ -38,7 +38,8 @@ def _bars(
     for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
         tick.set_fontweight("bold" if rows[label].group == 1 else "normal")
     axes.set_ylim(-0.6, len(labels) - 0.4)
-    axes.set_xlim(left=_base(metric, rows))
+    if all((row.ci_low if row.ci_low is not None else row.estimate or 0.0) >= _base(metric) for row in rows.values()):
+        axes.set_xlim(left=_base(metric))
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(theme.axis_label(metric, component))
@@ -47,7 +48,7 @@ def _bars(
 
 def _bar(axes: Any, place: int, row: MetricSummary, colour: str, metric: MetricInfo) -> None:
     assert row.estimate is not None
-    base = metric.bounds[0] or 0.0
+    base = _base(metric)
     face = "none" if row.reason else colour
     axes.barh(place, row.estimate - base, left=base, height=0.66, color=face, edgecolor=colour, linewidth=0.8)
     if row.ci_low is not None and row.ci_high is not None:
@@ -55,12 +56,9 @@ def _bar(axes: Any, place: int, row: MetricSummary, colour: str, metric: MetricI
         axes.errorbar(row.estimate, place, xerr=arms, fmt="none", ecolor="#111111", elinewidth=0.9, capsize=1.8)
 
 
-def _base(metric: MetricInfo, rows: dict[str, MetricSummary]) -> float | None:
-    low = metric.bounds[0] or 0.0
-    lowest = min(min(row.estimate or 0.0, row.ci_low if row.ci_low is not None else 0.0) for row in rows.values())
-    if lowest < 0:
-        return None
-    return max(low, 0.0)
+def _base(metric: MetricInfo) -> float:
+    """Where bars start: the least possible value, but not below zero."""
+    return max(metric.bounds[0] or 0.0, 0.0)
 
 
 def codec_colour(results: RunResults, label: str, looks: dict[str, theme.Look]) -> str:

@@ -46,20 +46,20 @@ def _draw(results: RunResults, panels: list[tuple[MetricInfo, Series]], width_in
     names = {name for _, series in panels for name in series}
     curves = [curve for curve in rate_curves(results) if curve.name in names]
     rows = (len(panels), 1) if narrow else (1, len(panels))
-    height = (1.7 if narrow else 2.3) * rows[0] + 0.13 * -(-len(curves) // (2 if narrow else 4))
+    columns = 2 if narrow else 4
+    height = (1.6 if narrow else 2.3) * rows[0]
     note = (
         "Codebooks in decoding order; of each codec the setting with most codebooks. Use and entropy grow with the "
         f"number of frames seen. {results.info.corpus.name}; protocol {results.info.protocol_version}."
     )
-    figure = theme.figure(width_in, height, note)
+    figure = theme.figure(width_in, height, note, legend_rows=-(-len(curves) // columns))
     looks = theme.looks(curve.family for curve in rate_curves(results) if curve.role == Role.CODEC)
     grid = figure.subplots(*rows, squeeze=False, sharex=True)
     for axes, (metric, series) in zip(grid.flat, panels, strict=True):
         _panel(axes, metric, [(curve, looks[curve.family]) for curve in curves], series)
     for axes in grid[-1]:
         axes.set_xlabel("Codebook")
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2 if narrow else 4, labelspacing=0.35)
+    theme.legend(figure, grid.flat[0], columns)
     return figure
 
 
@@ -68,7 +68,7 @@ def _panel(axes: Any, metric: MetricInfo, curves: list[Any], series: Series) -> 
 
     for curve, look in curves:
         values = series.get(curve.name, [])
-        name = theme.label_lines(curve.name, 34).replace("\n", "")
+        name = theme.legend_name(curve.labels[0] if len(curve.labels) == 1 else curve.name)
         axes.plot(range(1, len(values) + 1), values, color=look.colour, marker=look.marker, markersize=3, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_ylabel(theme.axis_label(metric))
+    axes.set_ylabel(theme.tall_label(metric))

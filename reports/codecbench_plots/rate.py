@@ -47,10 +47,11 @@ def _draw(
     width_in: float,
 ) -> Any:
     curves = [curve for curve in rate_curves(results) if any(label in points for label in curve.labels)]
-    columns = 2 if width_in < 5 else 1
-    legend_rows = -(-(len(curves) + 3) // columns) if columns > 1 else 0
+    columns = 2 if width_in < 5 else 4
+    anchors = sum(_role(results, label) != Role.CODEC for label in rows)
     note = footnote(results, {k: row for k, (_, row) in points.items()}, "Whiskers")
-    figure = theme.figure(width_in, (2.35 if width_in < 5 else 3.2) + 0.13 * legend_rows, note)
+    height = 2.35 if width_in < 5 else 3.2
+    figure = theme.figure(width_in, height, note, legend_rows=-(-(len(curves) + 1 + anchors) // columns))
     axes = figure.subplots()
     looks = theme.looks(curve.family for curve in rate_curves(results) if curve.role == Role.CODEC)
     seen: dict[str, int] = {}
@@ -62,9 +63,8 @@ def _draw(
     axes.set_xscale("log")
     _plain_ticks(axes)
     axes.set_xlabel(theme.axis_label(*rate) + ", log scale")
-    axes.set_ylabel(theme.axis_label(*quality))
-    where = "outside lower center" if columns > 1 else "outside right center"
-    figure.legend(loc=where, ncols=columns, handlelength=1.8, columnspacing=1.0, labelspacing=0.35)
+    axes.set_ylabel(theme.tall_label(*quality))
+    theme.legend(figure, axes, columns)
     return figure
 
 
@@ -84,7 +84,7 @@ def _curve(axes: Any, curve: Curve, points: Points, look: theme.Look, number: in
 
 def _name(curve: Curve, points: Points) -> str:
     drawn = [label for label in curve.labels if label in points]
-    return theme.label_lines(drawn[0] if len(drawn) == 1 else curve.name, 34).replace("\n", "")
+    return theme.legend_name(drawn[0] if len(drawn) == 1 else curve.name)
 
 
 def _front(axes: Any, points: list[tuple[float, MetricSummary]], metric: MetricInfo) -> None:
@@ -102,7 +102,9 @@ def _anchors(axes: Any, results: RunResults, rows: dict[str, MetricSummary]) -> 
         if role == Role.CODEC:
             continue
         colour, line = (theme.CEILING_COLOUR, "--") if role == Role.CEILING else (theme.FLOOR_COLOUR, ":")
-        axes.axhline(row.estimate, color=colour, linestyle=line, linewidth=0.8, label=theme.plain(label, 34), zorder=1)
+        axes.axhline(
+            row.estimate, color=colour, linestyle=line, linewidth=0.8, label=theme.legend_name(label), zorder=1
+        )
 
 
 def _plain_ticks(axes: Any) -> None:

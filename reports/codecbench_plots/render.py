@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from codecbench.results import RunResults
 from codecbench_plots import theme
@@ -14,7 +16,6 @@ from codecbench_plots.common import Plot, file_name
 from codecbench_plots.distributions import distribution_plots
 from codecbench_plots.rate import rate_plots
 
-LOG = logging.getLogger(__name__)
 WIDTHS = {"column": (theme.COLUMN_IN,), "full": (theme.FULL_IN,), "both": (theme.COLUMN_IN, theme.FULL_IN)}
 KINDS: dict[str, Callable[[RunResults, float], Iterator[Plot]]] = {
     "metric bars": bar_plots,
@@ -57,10 +58,18 @@ def _write(results: RunResults, folder: Path, widths: Sequence[float], dpi: int)
 
 
 def _save(plot: Plot, folder: Path, suffix: str, dpi: int) -> list[Path]:
-    files = []
-    for kind in ("png", "svg"):
-        path = folder / f"{plot.name}{suffix}.{kind}"
-        # No date and no version, so that the same records give the same file.
-        plot.figure.savefig(path, dpi=dpi, metadata={"Date": None} if kind == "svg" else {"Software": None})
-        files.append(path)
-    return files
+    """Write one figure in both formats.
+
+    The canvases are called directly: ``savefig`` lays out and draws twice for each format, and of a run's
+    reports the plots take the longest. No date and no version, so that the same records give the same file.
+    """
+    figure, png, svg = plot.figure, folder / f"{plot.name}{suffix}.png", folder / f"{plot.name}{suffix}.svg"
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    canvas.print_png(png, metadata={"Software": None})
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
+    return [png, svg]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from codecbench.contracts.metric import Direction
@@ -22,9 +23,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 CEILING_COLOUR, FLOOR_COLOUR, FRONT_COLOUR = "#000000", "#777777", "#999999"
 COLUMN_IN, FULL_IN = 3.4, 7.0
 _LINE_IN = 0.115  # height of a line of small print
+_LEGEND_IN = 0.128  # and of a row of the legend
 _SMALL = 5.8
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.0,
     "axes.titlesize": 7.5,
@@ -81,28 +83,49 @@ def style() -> Any:
     return rc_context(STYLE)
 
 
-def figure(width_in: float, height_in: float, footnote: str) -> Figure:
-    """Return an empty figure with ``footnote`` below, its space kept free by the layout."""
+def figure(width_in: float, height_in: float, footnote: str, legend_rows: int = 0) -> Figure:
+    """Return an empty figure of ``height_in`` with room below for a legend and ``footnote``."""
     lines = textwrap.wrap(plain(footnote, 600), max(20, int(width_in * 23.5)))
-    below = (len(lines) * _LINE_IN + 0.06) / (height_in + len(lines) * _LINE_IN)
-    made = Figure(figsize=(width_in, height_in + len(lines) * _LINE_IN), layout="constrained")
+    note_in = len(lines) * _LINE_IN + 0.05
+    total = height_in + note_in + legend_rows * _LEGEND_IN
+    made = Figure(figsize=(width_in, total), layout="constrained")
+    below = (note_in + legend_rows * _LEGEND_IN) / total
     engine: Any = made.get_layout_engine()
-    engine.set(rect=(0, below, 1, 1 - below), w_pad=0.03, h_pad=0.03)
-    text = made.text(0.01, 0.01, "\n".join(lines), fontsize=_SMALL, color="#444444", va="bottom", ha="left")
+    engine.set(rect=(0.01, below, 0.98, 1 - below), w_pad=0.02, h_pad=0.03)
+    text = made.text(0.01, 0.03 / total, "\n".join(lines), fontsize=_SMALL, color="#444444", va="bottom", ha="left")
     text.set_in_layout(False)
     return made
+
+
+def legend(made: Figure, of: Axes, columns: int) -> None:
+    """Put the legend of ``of`` above the footnote, in the room that ``figure`` kept for it."""
+    handles, labels = of.get_legend_handles_labels()
+    rows = -(-len(labels) // columns)
+    note = made.texts[0].get_text().count("\n") + 1
+    above = (note * _LINE_IN + 0.05 + rows * _LEGEND_IN) / made.get_figheight()
+    box = made.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, above), ncols=columns,
+        handlelength=1.8, columnspacing=1.0, labelspacing=0.3, borderaxespad=0.0, borderpad=0.0,
+    )  # fmt: skip
+    box.set_in_layout(False)
 
 
 def axis_label(metric: MetricInfo, component: str = "") -> str:
     """Title, unit, component and direction of a metric."""
     unit = f" ({metric.unit})" if metric.unit else ""
     of = f", {component}" if component else ""
-    return plain(f"{metric.title}{of}{unit}") + direction(metric)
+    return plain(f"{metric.title}{of}{unit}") + (f", {better}" if (better := direction(metric)) else "")
+
+
+def tall_label(metric: MetricInfo, component: str = "") -> str:
+    """Return the axis label on two lines, for the short side of a figure."""
+    label, better = axis_label(metric, component), direction(metric)
+    return label.removesuffix(f", {better}") + f"\n{better}" if better else label
 
 
 def direction(metric: MetricInfo) -> str:
     """Say which way is better, in words."""
-    words = {Direction.HIGHER: ", higher is better", Direction.LOWER: ", lower is better"}
+    words = {Direction.HIGHER: "higher is better", Direction.LOWER: "lower is better"}
     return words.get(Direction(metric.direction), "")
 
 
@@ -121,6 +144,11 @@ def label_lines(label: str, width: int = 21) -> str:
         head, _, tail = text.partition(":")
         parts = [head + ":", tail]
     return "\n".join(_shorten(part, width) for part in parts)
+
+
+def legend_name(label: str) -> str:
+    """Shorten a codec name for a legend."""
+    return _shorten(plain(label), 34)
 
 
 def _shorten(text: str, width: int) -> str:
