@@ -13,6 +13,7 @@ from codecbench.contracts.codec import StreamSession
 from codecbench.contracts.encoded import Encoded, Tokens, TokenStream
 
 _FRAMES = 12
+_PLACES = 8
 
 
 @conformance_property("prefix-causality", needs=("token-format", "determinism-calls", "frame-rate"))
@@ -66,16 +67,18 @@ def algorithmic_delay(subject: Subject) -> str:
 def _measure_look_ahead(subject: Subject) -> int:
     """Return look-ahead plus frame in samples: the largest distance from a change back to its first effect.
 
-    The input is replaced from one sample on, in turn for several places within a frame, and each time the first
-    decoded sample that moves is noted. A lower bound: a change too small for the quantiser is not seen.
+    The input is replaced from one sample on, in turn for places all over a frame, and each time the first decoded
+    sample that moves is noted. A lower bound: a change too small for the quantiser is not seen. Where no frame is
+    declared (bit streams), the declared delay stands for it.
     """
-    frame, spec = subject.frame_samples, subject.spec
-    length = max(_FRAMES * frame, spec.min_samples, 8 * max(1, spec.algorithmic_delay_samples))
+    spec = subject.spec
+    frame = subject.frame_samples if spec.streams else max(subject.frame_samples, spec.algorithmic_delay_samples)
+    length = max(_FRAMES * frame, spec.min_samples, 8 * spec.algorithmic_delay_samples)
     plain = subject.cut(length)
     before = subject.output(plain).row(0)
     scale = before.shape[-1] / length
     middle = length // 2 // frame * frame
-    places = sorted({middle + int(frame * share) for share in (0.0, 0.25, 0.5, 0.75, 0.9)} | {middle + frame - 1})
+    places = sorted({middle + frame * share // _PLACES for share in range(_PLACES)} | {middle + frame - 1})
     furthest = 0
     for place in places:
         moved = audio_differs(before, subject.output(_replaced(plain, place)).row(0))
