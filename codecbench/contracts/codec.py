@@ -92,8 +92,9 @@ class CodecSpec:
     sample_rate_hz: rate in and out; None takes the corpus' own rate. streams: empty for bit streams and
     uncoded audio. bitrate_bps: nominal rate where no streams are declared. output_delay_samples: offset of the
     decoded audio against the input that the codec leaves in. algorithmic_delay_samples: look-ahead plus frame,
-    at ``sample_rate_hz``. frame_samples: input of one packet of a bit stream; 0 where streams say it. min_samples: shortest input. version: raised when the codec's output changes.
-    teacher: model whose features the codec was trained on, to flag a recogniser of the same family.
+    at ``sample_rate_hz``. frame_samples: input of one packet of a bit stream; 0 where streams say it.
+    min_samples: shortest input. version: raised when the codec's output changes. teacher: model whose features
+    the codec was trained on, to flag a recogniser of the same family.
     """
 
     name: str

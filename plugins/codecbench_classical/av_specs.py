@@ -43,7 +43,7 @@ def av_spec(family: AvFormat, rate_bps: int) -> CodecSpec:
         bitrate_bps=float(rate_bps),
         causal=family.causal,
         algorithmic_delay_samples=family.algorithmic_delay_samples,
-        frame_samples=family.frame_samples,
+        frame_samples=family.frame_samples if family.frame_samples > 2 else 0,  # ADPCM works sample by sample
         licence_code=family.licence,
         paper=family.standard,
         requirements=("av",),
