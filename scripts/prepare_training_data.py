@@ -14,7 +14,7 @@ import argparse
 import functools
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +33,7 @@ from speechdata.sources import (  # noqa: E402
     read_english_clips,
     tuxpaint_clips,
 )
-from speechdata.splits import FIXED_HELD_OUT_SPEAKERS, check_no_overlap, choose_dev_speakers  # noqa: E402
+from speechdata.splits import FIXED_HELD_OUT_SPEAKERS, PERHAPS_HELD_OUT_SPEAKERS, check_no_overlap, choose_dev_speakers  # noqa: E402
 from speechdata.synthesis import Voice, festival_voices, flite_voices, kokoro_voices, synthesize  # noqa: E402
 from speechdata.texts import BIBLE_PACKAGES, STATE_PAPERS_PACKAGE  # noqa: E402
 
@@ -75,8 +75,13 @@ def recorded_sources(arguments: argparse.Namespace) -> dict[str, Callable[[], It
     for language in ("cs", "nl"):
         sources[f"fillets-{language}"] = functools.partial(fillets_clips, language)
     sources["tuxpaint"] = tuxpaint_clips
-    sources["read-english"] = functools.partial(read_english_clips, arguments.speech_dir, "train")
+    sources["read-english"] = functools.partial(training_readers, arguments.speech_dir)
     return sources
+
+
+def training_readers(speech_dir: Path) -> Iterator[Clip]:
+    """The clips of the read English for training and dev, without readers who may be a held-out speaker."""
+    return (c for c in read_english_clips(speech_dir, "train") if c.speaker not in PERHAPS_HELD_OUT_SPEAKERS)
 
 
 def synthetic_sources(arguments: argparse.Namespace) -> dict[str, tuple[float, Callable[[], list[Voice]]]]:
@@ -133,7 +138,8 @@ def check_and_summarise(arguments: argparse.Namespace) -> None:
             train += utterances
         hours = sum(u.seconds for u in utterances) / HOUR
         print(f"{path.stem:<16}{len(utterances):>11}{len({u.speaker for u in utterances}):>10}{hours:>8.3f}")
-    held_out = {clip.speaker for clip in read_english_clips(arguments.speech_dir, "heldout")} | FIXED_HELD_OUT_SPEAKERS
+    held_out = {clip.speaker for clip in read_english_clips(arguments.speech_dir, "heldout")}
+    held_out |= FIXED_HELD_OUT_SPEAKERS | PERHAPS_HELD_OUT_SPEAKERS
     if arguments.include_spanish:
         held_out -= {VOICES["es"].speaker}
         print("note: Asterisk Spanish is in: these data's models must not be scored on Asterisk English.")

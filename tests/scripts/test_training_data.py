@@ -205,6 +205,14 @@ def test_default_sources_leave_out_english_and_spanish_asterisk() -> None:
     assert "asterisk-es" in script.recorded_sources(script.parse_arguments(["--out", "x", "--include-spanish"]))
 
 
+def test_readers_who_may_be_the_librivox_reader_stay_out(shared_dir: Path) -> None:
+    import prepare_training_data as script
+
+    everybody = {clip.speaker for clip in sources.read_english_clips(shared_dir / "speech", "train")}
+    left = {clip.speaker for clip in script.training_readers(shared_dir / "speech")}
+    assert everybody - left == splits.PERHAPS_HELD_OUT_SPEAKERS
+
+
 def test_speakers_of_read_english_train_and_heldout_are_disjoint(shared_dir: Path) -> None:
     parts = {split: list(sources.read_english_clips(shared_dir / "speech", split)) for split in ("train", "heldout")}
     train = {clip.speaker for clip in parts["train"]}
