@@ -15,12 +15,17 @@ from codecbench_lmspt.spec import QuantizerSpec
 
 @dataclass(frozen=True)
 class StepContext:
-    """What draws and masks of one training forward depend on: ``sample_index[B]`` is global, ``valid[B, F]`` local."""
+    """What draws and masks of one training forward depend on.
+
+    ``sample_index[B]`` are indices in the global batch, ``valid[B, F]`` marks real frames. Only where ``learn`` is set
+    do codebooks start and note what they see.
+    """
 
     step: int
     seed: int
     sample_index: Tensor
     valid: Tensor
+    learn: bool = True
 
 
 class Codebook(nn.Module):
@@ -49,7 +54,7 @@ class Codebook(nn.Module):
         """Entries ``[..., d]`` for ``codes[...]``."""
         return F.embedding(codes, self.weight)
 
-    def learn(self, vectors: Tensor, context: StepContext) -> None:
+    def start(self, vectors: Tensor, context: StepContext) -> None:
         """First vectors of a moving-average codebook start it by k-means; nothing to do for the gradient rule."""
         if self.ema is not None and not self.ema.is_started():
             self.ema.start(self.weight, vectors.detach(), context)

@@ -127,7 +127,8 @@ class Snake(nn.Module):
 
     def forward(self, x: Tensor, flow: Flow) -> Tensor:
         """``x[B, C, T]`` to the same shape; zero stays zero, so no mask is needed."""
-        inverse = (self.alpha.float() + 1e-9).reciprocal().to(x.dtype)
+        exact = self.alpha.to(torch.promote_types(self.alpha.dtype, torch.float32))
+        inverse = (exact + 1e-9).reciprocal().to(x.dtype)
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return x + inverse * (self.alpha * x).sin().square()
         # Four passes over memory instead of six: the activation is bound by bandwidth, not by arithmetic.

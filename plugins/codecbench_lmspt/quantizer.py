@@ -99,10 +99,12 @@ class ResidualQuantizer(nn.Module):
         for i, book in enumerate(self.books):
             keep = (kept > i).to(latent.dtype)
             z = book.in_proj(residual)
-            book.codebook.learn(z, context)
+            if context.learn:
+                book.codebook.start(z, context)
             index = book.codebook.nearest(z)
             entry = book.codebook(index).to(z.dtype)
-            book.codebook.observe(z, index, context)
+            if context.learn:
+                book.codebook.observe(z, index, context)
             commitment = commitment + keep * _mean_square(z, entry.detach(), context.valid)
             codebook = codebook + keep * _mean_square(entry, z.detach(), context.valid)
             quantized = book.out_proj(z + (entry - z).detach()) if self.per_book else entry.detach()
@@ -169,7 +171,9 @@ class SplitQuantizer(nn.Module):
         for book, size in enumerate((self.spec.semantic_size, *[self.spec.acoustic_size] * self.spec.acoustic_books)):
             chosen = codes[:, book][context.valid & (kept >= book)[:, None]]
             counts.append(torch.bincount(chosen, minlength=size).to(self.semantic_vocab_usage.dtype))
-        self._seen = [total + new for total, new in zip(self._seen, counts, strict=True)] if self._seen else counts
+        if context.learn:
+            seen = self._seen or [torch.zeros_like(new) for new in counts]
+            self._seen = [total + new for total, new in zip(seen, counts, strict=True)]
         return tuple(counts)
 
     @torch.no_grad()

@@ -90,7 +90,8 @@ def training_forward(
     ``audio[B, 1, T]``; ``num_samples[B]`` true lengths (None: all T); ``sample_index[B]`` each row's index in the
     global batch of this ``step``, which together with ``seed`` keys every random draw. With ``update_codebooks`` the
     moving-average codebooks move at the end of this forward; with gradient accumulation pass False and call
-    ``model.update_codebooks(step=..., seed=...)`` once per optimizer step. Ranks must call both equally often.
+    ``model.update_codebooks(step=..., seed=...)`` once per optimizer step. Ranks must call both equally often. Without
+    gradients codebooks note nothing; in eval mode every row keeps all books.
     """
     audio = audio if num_samples is None else Flow(num_samples).mask(audio)
     padded = F.pad(audio, (0, -audio.shape[-1] % model.hop_samples))
@@ -99,12 +100,14 @@ def training_forward(
     semantic, acoustic = model.latents(padded, None if lengths is None else lengths * model.hop_samples)
     valid = Flow(frames).valid(semantic.shape[-1])
     kept = draw_kept_books(model.spec, step, seed, sample_index).to(audio.device)
+    if not model.training:
+        kept.fill_(model.spec.quantizer.acoustic_books)
     # Searches, residuals and statistics stay in full precision under autocast.
     with torch.autocast(audio.device.type, enabled=False):
         exact = torch.promote_types(semantic.dtype, torch.float32)
-        context = StepContext(step, seed, sample_index, valid)
+        context = StepContext(step, seed, sample_index, valid, learn=torch.is_grad_enabled())
         split = model.quantizer(semantic.to(exact), acoustic.to(exact), kept, context)
-    if update_codebooks:
+    if update_codebooks and context.learn:
         model.update_codebooks(step=step, seed=seed)
     first = split.semantic.latent
     main = (first.detach() if model.spec.training.stop_semantic_gradient else first) + split.acoustic.latent
