@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .asterisk import VOICES, prompt_files, prompt_texts
+from .builtin import OTHER_PROMPTS
 from .records import SpeechDataError
 
 FILLETS_ROOT = Path("/usr/share/games/fillets-ng")
@@ -34,10 +35,10 @@ class Clip:
 
 
 def asterisk_clips(language: str) -> Iterator[Clip]:
-    """The Asterisk prompts of one language that have a text (tones and markers have none)."""
+    """The Asterisk prompts of one language that have a text (tones have none), but for those of the built-in corpus."""
     voice = VOICES[language]
     texts, files = prompt_texts(voice), prompt_files(voice)
-    for prompt_id in sorted(texts.keys() & files.keys()):
+    for prompt_id in sorted((texts.keys() & files.keys()) - set(OTHER_PROMPTS.get(language, ()))):
         # The packages carry a few files without content.
         if files[prompt_id].stat().st_size:
             yield Clip(

@@ -221,6 +221,19 @@ def test_speakers_of_read_english_train_and_heldout_are_disjoint(shared_dir: Pat
     splits.check_no_overlap(train - dev, dev, {clip.speaker for clip in parts["heldout"]})
 
 
+@pytest.mark.parametrize("language", ["fr", "it", "ru"])
+def test_recordings_of_the_builtin_corpus_are_not_in_training(language: str) -> None:
+    try:
+        clips = {clip.id for clip in sources.asterisk_clips(language)}
+    except SpeechDataError as error:
+        pytest.skip(str(error))
+    manifest = ROOT / "plugins" / "codecbench_corpora" / "data" / "builtin" / "manifest.jsonl"
+    builtin = {utterance.id for utterance in records.read_manifest(manifest)}
+    assert len(clips) > 400
+    assert not clips & builtin
+    assert len(clips | {i for i in builtin if i.startswith(f"asterisk-{language}-")}) == len(clips) + 3
+
+
 # --- texts ---------------------------------------------------------------------------------------------------------
 
 
