@@ -15,7 +15,8 @@ import numpy as np
 from codecbench.contracts.codec import Role
 from codecbench.contracts.metric import Direction, MetricRole, Stage, Status
 from codecbench.runinfo import CodecInfo, Flag, MetricInfo
-from codecbench.stats.bootstrap import BootstrapSettings, PairedTest
+from codecbench.stats.bootstrap import PairedTest
+from codecbench.stats.resampling import BootstrapSettings
 from codecbench.stats.scores import ScoreTable
 from codecbench.stats.summary import replicates_of
 
@@ -194,7 +195,7 @@ def _compare(table: ScoreTable, first: str, second: str, settings: BootstrapSett
     if not both.any() or (table.denominators[pair][:, both].sum(axis=1) <= 0).any():
         return None
     replicates, _ = replicates_of(table, pair, both, settings)
-    return replicates.against(0, np.array([1]))[0]
+    return replicates.against(0, [1])[0]
 
 
 def _missing(results: RunResults) -> Iterator[Flag]:

@@ -38,7 +38,7 @@ def rank_groups(replicates: Replicates, members: Sequence[int], higher_is_better
         group += 1
         leader, others = left[0], left[1:]
         groups[leader] = group
-        tests = replicates.against(leader, np.array(others, int)) if others else ()
+        tests = replicates.against(leader, others)
         adjusted = holm([test.p_value for test in tests])
         level = 1 - replicates.settings.confidence
         groups.update({c: group for c, p in zip(others, adjusted, strict=True) if p >= level})

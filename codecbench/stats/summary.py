@@ -12,8 +12,10 @@ import numpy as np
 from codecbench.contracts.codec import Role
 from codecbench.contracts.metric import Direction, MetricRole
 from codecbench.runinfo import MetricInfo
-from codecbench.stats.bootstrap import BootstrapSettings, Interval, Replicates
+from codecbench.stats.bootstrap import Replicates
+from codecbench.stats.intervals import Interval
 from codecbench.stats.ranking import MIN_UNITS_FOR_RANKS, rank_groups
+from codecbench.stats.resampling import BootstrapSettings
 from codecbench.stats.scores import MIN_SPEAKERS, ScoreTable, Selection, resampling_units, select_common
 
 if TYPE_CHECKING:
