@@ -41,12 +41,20 @@ def codecs_command(settings: tuple[str, ...], plugin_files: tuple[Path, ...], as
     if as_json:
         print_json([asdict(row) for row in rows])
         return
+    notes: dict[str, int] = {}
     cells = [
         (r.name, _number(r.sample_rate_hz, " Hz"), _number(r.frame_rate_hz, " Hz"), str(r.codebooks or "-"),
-         _number(r.bitrate_bps, " bit/s"), "yes" if r.available else _because(r.reason, r.remedy))
+         _number(r.bitrate_bps, " bit/s"), "yes" if r.available else f"no [{_note(notes, r.reason, r.remedy)}]")
         for r in rows
     ]  # fmt: skip
     print_table("Codecs", ("codec", "rate", "frame rate", "codebooks", "bitrate", "available"), cells)
+    for text, number in notes.items():
+        click.echo(f"[{number}] {text}")
+
+
+def _note(notes: dict[str, int], reason: str, remedy: str) -> int:
+    """Number each distinct reason once: many variants share one."""
+    return notes.setdefault(f"{reason} → {remedy}" if remedy else reason, len(notes) + 1)
 
 
 def _codec_rows(files: tuple[Path, ...], settings: Mapping[str, Mapping[str, str]]) -> Iterator[_CodecRow]:
