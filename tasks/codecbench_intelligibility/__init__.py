@@ -72,9 +72,12 @@ def _versions(*names: str) -> Mapping[str, str]:
 
 
 def _available(options: Mapping[str, Any]) -> None:
-    from codecbench.weights import require_modules
+    from importlib.util import find_spec
 
-    require_modules(["jiwer", "whisper_normalizer"], "intelligibility")
+    from codecbench.errors import Unavailable
+
+    if find_spec("jiwer") is None or find_spec("whisper_normalizer") is None:
+        raise Unavailable("needs jiwer and the text normaliser of Whisper", "pip install jiwer whisper-normalizer")
 
 
 def _wer(context: ScorerContext) -> Any:

@@ -18,8 +18,8 @@ PESQ_MAX_SECONDS = 120.0
 PESQ_MAX_UTTERANCES = 50
 # An utterance is at least 200 ms of speech and a pause of 200 ms, so shorter signals cannot hold more than 50.
 PESQ_SAFE_SECONDS = 20.0
-# pystoi needs 30 frames of 256 samples, 128 apart, at 10 kHz; its framing leaves out the last sample.
-STOI_MIN_SAMPLES = -(-(256 + 29 * 128 + 1) * SAMPLE_RATE_HZ // 10000)
+# pystoi needs 30 frames of 256 samples, 128 apart, at 10 kHz, and its framing leaves out a last one twice.
+STOI_MIN_SAMPLES = -(-(256 + 30 * 128 + 1) * SAMPLE_RATE_HZ // 10000)
 
 
 def pesq(reference: np.ndarray, output: np.ndarray, mode: str) -> float:
