@@ -92,7 +92,8 @@ class Run:
 
 def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Run:
     """Make every part of a run. Raises ``UsageError`` or ``Unavailable`` for what cannot be had."""
-    accelerator = Accelerator()
+    # Told nothing, accelerate leaves several CPU ranks as strangers to each other.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
     config.check(accelerator.num_processes)
     if accelerator.device.type == "cuda":
         torch.set_float32_matmul_precision("high")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
 
-STEPS = 30
+STEPS = 24
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def _two_ranks(call: list[str]) -> None:
 
 def test_two_ranks_are_one_rank_in_float64(tmp_path: Path, teacher: Path) -> None:
     """Discriminators, moving-average codebooks with k-means start and restarts, codebook dropout, masked losses."""
-    more = (f"steps={STEPS}", "precision=fp64", "ema_decay=0.9", "log.save_every_steps=15", "data.segment_s=1.6")
+    more = (f"steps={STEPS}", "precision=fp64", "ema_decay=0.9", "log.save_every_steps=12", "data.segment_s=2.56")
     training_runs.run(training_runs.command(tmp_path / "one", teacher, *more))
     _two_ranks(training_runs.command(tmp_path / "two", teacher, *more))
     for name in ("model", "average", "discriminators"):
@@ -111,7 +111,7 @@ from pathlib import Path
 from codecbench_train import loop
 out, teacher = Path(sys.argv[1]), Path(sys.argv[2])
 torch.set_num_threads(1)
-run = loop.set_up(training_runs.config(teacher, "data.segment_s=1.6"), out)
+run = loop.set_up(training_runs.config(teacher, "data.segment_s=2.56"), out)
 batches = next(loop.batches_of(run))
 kept = loop.forward(run, 0, batches[0])
 counts = loop.global_counts(run, batches)
