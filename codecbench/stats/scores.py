@@ -140,10 +140,6 @@ class Selection:
     candidates: np.ndarray
     reasons: tuple[str, ...]
 
-    def used(self, table: ScoreTable, codec: int) -> np.ndarray:
-        """Utterances that a codec's estimate rests on: the common ones that it has a value for."""
-        return self.common & table.ok[codec]
-
 
 def select_common(table: ScoreTable) -> Selection:
     """Choose the utterances scorable for all codecs compared.

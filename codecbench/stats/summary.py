@@ -152,15 +152,17 @@ def _ranks(metric: MetricInfo, replicates: Replicates, roles: list[str]) -> dict
 
 
 def _alone(table: ScoreTable, selection: Selection, codec: int, settings: BootstrapSettings) -> MetricSummary:
-    """Return the row of a codec that is not compared: on its own utterances, outside the ranking."""
+    """Return the row of a codec that is not compared: on the common utterances that it has, else on its own."""
     row = _row(table, selection, codec)
-    used = selection.used(table, codec)
+    used = selection.common & table.ok[codec]
+    if not used.any():
+        used = table.ok[codec]
+        row = replace(row, reason=row.reason or "no utterance is scorable for all codecs")
     if not used.any() or table.denominators[codec, used].sum() <= 0:
         return row
     replicates, unit = replicates_of(table, np.array([codec]), used, settings)
-    estimate = float(replicates.estimates[0])
-    row = replace(row, n_utterances=int(used.sum()), reason=row.reason or "no utterance is scorable for all codecs")
-    return _estimated(row, table.metric, estimate, replicates.intervals()[0], replicates, unit)
+    row = replace(row, n_utterances=int(used.sum()))
+    return _estimated(row, table.metric, float(replicates.estimates[0]), replicates.intervals()[0], replicates, unit)
 
 
 def _row(table: ScoreTable, selection: Selection, codec: int) -> MetricSummary:
