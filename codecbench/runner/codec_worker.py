@@ -16,7 +16,7 @@ from codecbench.contracts.audio import Batch, Waveforms
 from codecbench.contracts.codec import Codec
 from codecbench.contracts.encoded import AudioPassthrough, Encoded, Tokens
 from codecbench.contracts.metric import Status
-from codecbench.errors import BadInput, CodecbenchError
+from codecbench.errors import BadInput, CodecbenchError, Unavailable
 from codecbench.loading import load, prepare
 from codecbench.plugins import load_plugins
 from codecbench.runner.batching import collate_audio, collate_encoded, group_rows, moved, moved_batch
@@ -192,6 +192,9 @@ def _collate(part: Sequence[_Work]) -> Batch:
 
 def _failure(codec: Codec, w: _Work, error: Exception) -> Failure:
     where = f"codec '{codec.spec.full_name}' on utterance '{w.item.utterance.id}'"
+    if isinstance(error, BadInput | Unavailable):
+        status = Status.BAD_INPUT if isinstance(error, BadInput) else Status.UNAVAILABLE
+        return Failure(status, f"{where}: {error}")
     return Failure(Status.BACKEND_ERROR, f"{where}: {type(error).__name__}: {error}")
 
 
