@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers.utils import logging
 
 from codecbench import Unavailable
@@ -20,9 +21,11 @@ def load_model(model_class: Any, folder: Path, device: str) -> Any:
     bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model, report = model_class.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
+        # Some layers draw their initial values before they are overwritten; the caller's seed must not notice.
+        with torch.random.fork_rng(devices=[]):
+            model, report = model_class.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
     finally:
         if bar:
             logging.enable_progress_bar()

@@ -25,6 +25,30 @@ def mimi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def encodec_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random EnCodec."""
+    from neural_checkpoints import write_encodec
+
+    return write_encodec(tmp_path_factory.mktemp("encodec"))
+
+
+@pytest.fixture(scope="session")
+def dac_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder with a small random DAC for each variant."""
+    from neural_checkpoints import DAC, write_dac
+
+    return {variant: write_dac(tmp_path_factory.mktemp(f"dac_{variant}"), variant) for variant in DAC}
+
+
+@pytest.fixture(scope="session")
+def speechtokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random SpeechTokenizer."""
+    from neural_checkpoints import write_speechtokenizer
+
+    return write_speechtokenizer(tmp_path_factory.mktemp("speechtokenizer"))
+
+
+@pytest.fixture(scope="session")
 def noise_batch() -> Callable[..., Batch]:
     """Make a right-padded batch of noise bursts: ``noise_batch(rate, lengths)``."""
 
