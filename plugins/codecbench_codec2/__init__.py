@@ -30,7 +30,7 @@ def spec_of(variant: str) -> CodecSpec:
         description=f"Codec 2 at {mode} bit/s, 8 kHz: harmonic sinusoidal coding, waveform not kept",
         sample_rate_hz=SAMPLE_RATE_HZ,
         bitrate_bps=float(mode),
-        algorithmic_delay_samples=FRAME_SAMPLES[mode] + 320,
+        algorithmic_delay_samples=FRAME_SAMPLES[mode] + delay_samples(mode),
         frame_samples=FRAME_SAMPLES[mode],
         licence_code="LGPL-2.1 (Codec 2), BSD-3-Clause (pycodec2)",
         paper="Rowe, Techniques for harmonic sinusoidal coding, PhD thesis, University of South Australia, 1997",
