@@ -49,8 +49,8 @@ class WordErrorScorer:
     def _compare(self, text: str | None, written: str, language: str | None) -> list[Measurement]:
         normalizer = normalizer_for(language)
         reference, hypothesis = normalizer.normalize(text or ""), normalizer.normalize(written)
-        if not reference:
-            reason = "the utterance has no text" if not (text or "").strip() else "the text is empty once normalised"
+        if not any(character.isalnum() for character in reference):
+            reason = "the text holds no word" if (text or "").strip() else "the utterance has no text"
             return self._none(Status.NO_TEXT, reason, self._detail(normalizer, reference, hypothesis))
         words, characters = word_edits(reference, hypothesis), character_edits(reference, hypothesis)
         if language in NO_WORD_SPACES:
