@@ -56,7 +56,7 @@ class ResidualQuantizer(nn.Module):
     def __init__(self, spec: QuantizerSpec, sizes: tuple[int, ...], latent_width: int, name: str) -> None:
         super().__init__()
         per_stream = spec.projection == "per-stream"
-        self.per_book = not per_stream
+        self.spec, self.per_book = spec, not per_stream
         self.in_proj = Projection(latent_width, spec.code_width) if per_stream else nn.Identity()
         self.out_proj = Projection(spec.code_width, latent_width) if per_stream else nn.Identity()
         self.quantizers = nn.ModuleList(
@@ -94,6 +94,8 @@ class ResidualQuantizer(nn.Module):
         official training step). Gradients pass straight through each search (Bengio et al., arXiv 1308.3432).
         """
         start = residual = self.in_proj(latent)
+        if context.step < self.spec.start_step:
+            return self._unquantized(start, kept)
         total, codes = torch.zeros_like(residual), []
         commitment = codebook = latent.new_zeros(latent.shape[0])
         for i, book in enumerate(self.books):
@@ -114,6 +116,13 @@ class ResidualQuantizer(nn.Module):
         if not self.per_book:
             total = self.out_proj(start + (total - start).detach()) * (kept > 0).to(latent.dtype)[:, None, None]
         return StreamOutput(total, torch.stack(codes, dim=1), commitment, codebook)
+
+    def _unquantized(self, start: Tensor, kept: Tensor) -> StreamOutput:
+        """Before the codebooks start: the projected latent itself, no losses, code 0 everywhere."""
+        latent = self.out_proj(start) * (kept > 0).to(start.dtype)[:, None, None]
+        none = start.new_zeros(start.shape[0])
+        codes = torch.zeros(start.shape[0], len(self.books), start.shape[1], dtype=torch.long, device=start.device)
+        return StreamOutput(latent, codes, none, none)
 
 
 def _mean_square(a: Tensor, b: Tensor, valid: Tensor) -> Tensor:
@@ -161,15 +170,16 @@ class SplitQuantizer(nn.Module):
         if self.spec.semantic_subtraction:
             acoustic = acoustic - first.latent
         rest = self.rvq_rest(acoustic, kept, context)
-        usage = self._count(torch.cat([first.codes, rest.codes], dim=1), kept, context)
+        started = context.step >= self.spec.start_step
+        usage = self._count(torch.cat([first.codes, rest.codes], dim=1), kept, context, started)
         return SplitOutput(first, rest, usage)
 
     @torch.no_grad()
-    def _count(self, codes: Tensor, kept: Tensor, context: StepContext) -> tuple[Tensor, ...]:
-        """Entries chosen by kept books in valid frames, one histogram per book."""
+    def _count(self, codes: Tensor, kept: Tensor, context: StepContext, started: bool) -> tuple[Tensor, ...]:
+        """Entries chosen by kept books in valid frames, one histogram per book; empty before the books start."""
         counts = []
         for book, size in enumerate((self.spec.semantic_size, *[self.spec.acoustic_size] * self.spec.acoustic_books)):
-            chosen = codes[:, book][context.valid & (kept >= book)[:, None]]
+            chosen = codes[:, book][context.valid & (kept >= book)[:, None] & started]
             counts.append(torch.bincount(chosen, minlength=size).to(self.semantic_vocab_usage.dtype))
         if context.learn:
             seen = self._seen or [torch.zeros_like(new) for new in counts]

@@ -170,6 +170,8 @@ class QuantizerSpec:
     stack (Mimi, ``per-stream``). ``search``: nearest by cosine or by Euclidean distance. ``update``: the codebooks
     learn by gradient (DAC) or by exponential moving averages (van den Oord et al., arXiv 1711.00937, appendix A).
     ``semantic_subtraction``: the acoustic stack codes what the semantic book left (release) or runs beside it (paper).
+    ``start_step``: before this training step latents pass through the projections unquantized, so that k-means meets
+    latents that already carry the signal (our choice; 0 quantizes from the first step, as the sources do).
     """
 
     semantic_size: int
@@ -183,10 +185,13 @@ class QuantizerSpec:
     ema_decay: float = 0.99
     dead_code_share: float = 0.1
     kmeans_iterations: int = 10
+    start_step: int = 0
 
     def __post_init__(self) -> None:
         if self.acoustic_books < 1:
             raise ValueError("quantizer: acoustic_books must be at least 1")
+        if self.start_step and not (self.update == "ema" and self.projection == "per-stream"):
+            raise ValueError("quantizer: start_step needs update = 'ema' and projection = 'per-stream'")
         if not 0.0 < self.ema_decay < 1.0:
             raise ValueError(f"quantizer: ema_decay must lie between 0 and 1, not {self.ema_decay}")
 

@@ -26,7 +26,7 @@ def run(rows: slice, accumulate: int = 1) -> dict[str, Tensor]:
     index, lengths = torch.arange(ROWS), torch.tensor([20_000, 9_000, 20_000, 14_000])
     restarts = 0
     for step in range(STEPS):
-        micro = [part for part in torch.arange(ROWS)[rows].chunk(accumulate)]
+        micro = list(torch.arange(ROWS)[rows].chunk(accumulate))
         for part in micro:
             model.training_forward(
                 audio(step)[part],
@@ -57,4 +57,6 @@ def test_two_ranks_equal_one(tmp_path: Path) -> None:
     assert int(alone["restarts"]) > 0, "no restart happened: the test would not see a difference in the draws"
     for key, value in alone.items():
         assert torch.equal(ranks[0][key], ranks[1][key]), key
-        torch.testing.assert_close(ranks[0][key], value, rtol=1e-9, atol=1e-11, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(
+            ranks[0][key], value, rtol=1e-9, atol=1e-11, msg=lambda text, key=key: f"{key}: {text}"
+        )

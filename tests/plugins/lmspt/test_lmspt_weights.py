@@ -84,7 +84,7 @@ def test_garbage_and_truncation_are_refused(saved: Path) -> None:
 def test_missing_sources_are_explained(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such weight file"):
         LMSPT.from_pretrained(tmp_path / "none.safetensors")
-    with pytest.raises(WeightsError, match="exactly one .safetensors file is expected, found none"):
+    with pytest.raises(WeightsError, match=r"exactly one \.safetensors file is expected, found none"):
         LMSPT.from_pretrained(tmp_path)
     with pytest.raises(WeightsError, match="no weights for LM-SPT 'tiny'"):
         LMSPT.from_pretrained("tiny")
@@ -97,13 +97,11 @@ def test_the_hub_out_of_reach_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
-    with pytest.raises(WeightsError, match="bring lmspt_12d5hz_16384_4096.safetensors here and pass its path"):
+    with pytest.raises(WeightsError, match=r"bring lmspt_12d5hz_16384_4096\.safetensors here and pass its path"):
         LMSPT.from_pretrained("kakaocorp/lmspt")
 
 
-def test_non_commercial_weights_say_so_once(
-    tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_non_commercial_weights_say_so_once(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_noticed", False)
     model = LMSPT.from_pretrained(saved, fold=False)
     path = model.save_pretrained(tmp_path / "nc", licence="CC-BY-NC-4.0")
