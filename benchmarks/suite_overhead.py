@@ -23,7 +23,7 @@ from codecbench.hardware import describe_hardware, versions
 from codecbench.plugins import PluginHost, load_plugins
 from codecbench.runner.codec_worker import CodecWorker
 from codecbench.runner.config import RunConfig, available_cores
-from codecbench.runner.messages import Output, ScoreTask, WorkerSetup
+from codecbench.runner.messages import CodecResult, Output, ScoreTask, WorkerSetup
 from codecbench.runner.plan import group_codecs, plan_group
 from codecbench.runner.run import run
 from codecbench.runner.score_worker import ScoreWorker
@@ -45,7 +45,7 @@ def plain_loop(config: RunConfig, host: PluginHost) -> PlainLoop:
     """Encode, decode and score everything of ``config`` in this process, with one thread."""
     torch.set_num_threads(1)
     selection = select(host.registry, config)
-    setup = WorkerSetup((), dict(config.settings), "cpu", 1, config.seed)
+    setup = WorkerSetup((), {}, "cpu", 1, config.seed)
     start, codec_cpu, metric_cpu = time.perf_counter(), 0.0, 0.0
     began = time.process_time()
     codecs = CodecWorker(setup)
@@ -56,6 +56,7 @@ def plain_loop(config: RunConfig, host: PluginHost) -> PlainLoop:
             began = time.process_time()
             result = codecs(planned.task)
             codec_cpu += time.process_time() - began
+            assert isinstance(result, CodecResult)
             for (index, label), scorers in planned.missing.items():
                 item = result.items[index]
                 output = item.outputs.get(label)
