@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from codecbench.contracts.codec import CodecSpec, Role, StreamSpec
 from codecbench.contracts.metric import Direction, MetricRole, MetricSpec, Record, Reducer, Stage, Status
-from codecbench.results import RECORDS_FOLDER, RunResults
+from codecbench.results import COLUMNS, RECORDS_FOLDER, RunResults
 from codecbench.runinfo import CodecInfo, CorpusInfo, MetricInfo, RunInfo
 
 HIGHER, LOWER, NEUTRAL = Direction.HIGHER, Direction.LOWER, Direction.NEUTRAL
@@ -194,21 +195,22 @@ def make_results(
     info = make_info(codecs, num_utterances, num_speakers, metrics)
     world = _World(np.random.default_rng(seed), num_utterances, num_speakers)
     present = [c for c in codecs if not c.unavailable]
-    frames = [_metric_frame(world, codec, metric) for metric in info.metrics for codec in present]
-    return RunResults.from_frame(info, pd.concat(frames, ignore_index=True))
+    parts = [_metric_columns(world, codec, metric) for metric in info.metrics for codec in present]
+    columns = {name: np.concatenate([np.asarray(part[name], object) for part in parts]) for name in COLUMNS}
+    return RunResults.from_frame(info, pd.DataFrame(columns))
 
 
-def _metric_frame(world: _World, codec: FakeCodec, metric: MetricInfo) -> pd.DataFrame:
+def _metric_columns(world: _World, codec: FakeCodec, metric: MetricInfo) -> dict[str, Any]:
     corpus = metric.reducer == Reducer.CORPUS
-    frame = _corpus_frame(world, codec, metric.name) if corpus else _utterance_frame(world, codec, metric.name)
-    frame["key"] = [
-        f"{codec.label}-{metric.name}-{c}-{u}" for c, u in zip(frame.component, frame.utterance_id, strict=True)
-    ]
-    constants = {"codec": codec.label, "scorer": metric.scorer, "metric": metric.name, "metric_version": "1"}
-    return frame.assign(**constants, language="en", detail="")
+    columns = _corpus_columns(world, codec, metric.name) if corpus else _utterance_columns(world, codec, metric.name)
+    columns["key"] = [f"{codec.label}-{metric.name}-{i}" for i in range(len(columns["value"]))]
+    constants = {"codec": codec.label, "scorer": metric.scorer, "metric": metric.name, "metric_version": "1",
+                 "language": "en", "detail": ""}  # fmt: skip
+    columns |= constants
+    return {name: [v] * len(columns["key"]) if isinstance(v, str | float) else v for name, v in columns.items()}
 
 
-def _utterance_frame(world: _World, codec: FakeCodec, metric: str) -> pd.DataFrame:
+def _utterance_columns(world: _World, codec: FakeCodec, metric: str) -> dict[str, Any]:
     value, numerator, denominator = world.values(codec, metric)
     n = world.num_utterances
     status = np.full(n, str(Status.OK), object)
@@ -219,20 +221,18 @@ def _utterance_frame(world: _World, codec: FakeCodec, metric: str) -> pd.DataFra
     bad = status != Status.OK
     columns = {"value": value, "numerator": numerator, "denominator": denominator}
     columns = {name: np.where(bad, np.nan, array) for name, array in columns.items()}
-    return pd.DataFrame(
-        {
-            "component": RECOGNISER if metric == "wer" else "",
-            "utterance_id": [f"utt-{i:05d}" for i in range(n)],
-            "speaker": [f"spk-{s}" if world.num_speakers else "" for s in world.speakers],
-            "duration_s": world.durations,
-            **columns,
-            "status": status,
-            "reason": np.where(bad, "made to fail", ""),
-        }
-    )
+    return {
+        "component": RECOGNISER if metric == "wer" else "",
+        "utterance_id": [f"utt-{i:05d}" for i in range(n)],
+        "speaker": [f"spk-{s}" if world.num_speakers else "" for s in world.speakers],
+        "duration_s": world.durations,
+        **columns,
+        "status": status,
+        "reason": np.where(bad, "made to fail", ""),
+    }
 
 
-def _corpus_frame(world: _World, codec: FakeCodec, metric: str) -> pd.DataFrame:
+def _corpus_columns(world: _World, codec: FakeCodec, metric: str) -> dict[str, Any]:
     timing = metric.startswith("rtf")
     components = ["batch=1"] if timing else [str(k) for k in range(codec.codebooks)]
     k = np.arange(len(components))
@@ -240,19 +240,17 @@ def _corpus_frame(world: _World, codec: FakeCodec, metric: str) -> pd.DataFrame:
     value = {"codebook_use": 100 - 30 * (1 - q) - 4 * k * q, "codebook_entropy": 8 + 2 * q - 0.15 * k}.get(
         metric, q + 0.0 * k
     )
-    return pd.DataFrame(
-        {
-            "component": components,
-            "utterance_id": "",
-            "speaker": "",
-            "duration_s": float(world.durations.sum()),
-            "value": value,
-            "numerator": np.nan,
-            "denominator": np.nan,
-            "status": str(Status.OK),
-            "reason": "",
-        }
-    )
+    return {
+        "component": components,
+        "utterance_id": "",
+        "speaker": "",
+        "duration_s": float(world.durations.sum()),
+        "value": value,
+        "numerator": np.nan,
+        "denominator": np.nan,
+        "status": str(Status.OK),
+        "reason": "",
+    }
 
 
 def record(codec: str, metric: str, utterance_id: str, value: float | None = None, **more: object) -> Record:

@@ -19,7 +19,7 @@ Points = dict[str, tuple[float, MetricSummary]]
 
 
 def rate_plots(results: RunResults, width_in: float) -> Iterator[Plot]:
-    """Draw each headline metric against each rate for which at least two codecs have both."""
+    """Draw each headline metric against each rate at which codecs of two rates or more were scored."""
     rates = [view for view in results.views() if view[0].role in RATE_ROLES]
     for metric, component in quality_views(results):
         rows = drawable(results, metric, component)
@@ -27,7 +27,7 @@ def rate_plots(results: RunResults, width_in: float) -> Iterator[Plot]:
             costs = {label: row.estimate for label, row in drawable(results, rate, part).items()}
             points = {k: (cost, rows[k]) for k, cost in costs.items() if k in rows and cost is not None and cost > 0}
             codecs = [k for k in points if _role(results, k) == Role.CODEC]
-            if len(codecs) > 1:
+            if len({points[k][0] for k in codecs}) > 1:
                 name = file_name("rate", metric.name, component, "by", rate.name, part)
                 drawn = {k: points[k] for k in codecs}
                 yield Plot(name, _draw(results, (metric, component), (rate, part), drawn, rows, width_in))
