@@ -135,11 +135,16 @@ class LogConfig:
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Scoring by codecbench itself every ``every_steps`` (0: never), into ``store`` (OUT/scores if empty)."""
+    """Scoring by codecbench itself every ``every_steps`` (0: never), into ``store`` (OUT/scores if empty).
+
+    corpus, tasks, recognizer, limit: as for ``codecbench run``. Choose a corpus that is not the held-out one.
+    """
 
     every_steps: int = 0
     corpus: str = "builtin"
-    tasks: tuple[str, ...] = ("reconstruction",)
+    tasks: tuple[str, ...] = ("reconstruction", "intelligibility")
+    recognizer: str = ""
+    limit: int = 0
     store: str = ""
 
 

@@ -26,7 +26,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from codecbench_train import checkpoints, scoring
+from codecbench_train import checkpoints
 from codecbench_train.checkpoints import Checkpoints, Progress, RunState
 from codecbench_train.config import TrainConfig
 from codecbench_train.corpus import TrainingCorpus, open_corpus
@@ -37,6 +37,7 @@ from codecbench_train.models import build_model
 from codecbench_train.objective import Counts, Objective, Term
 from codecbench_train.optimizers import adamw, clip, learning_rate, set_learning_rate, update_average
 from codecbench_train.ranks import gather_objects, ranks, sum_gradients, sum_over_ranks
+from codecbench_train.scoring import CheckpointScorer
 from codecbench_train.stopping import StopRequest, TrainingStopped, is_out_of_memory, largest_that_fits
 from codecbench_train.teacher import load_teacher
 from codecbench_train.telemetry import Display, Meter, measured_matmul_flops
@@ -278,6 +279,7 @@ def train(
 def _loop(run: Run, display: Display | None, stop: StopRequest) -> None:
     config, dev = run.config, dev_batches(run.corpus.dev, run.config.data.dev_segment_s, run.model.sample_rate_hz)
     seconds, flops = config.data.segment_s * config.data.batch_size, StepFlops()
+    scorer = CheckpointScorer(config, run.out) if config.scoring.every_steps and display else None
     run.meter, clock = Meter(), time.perf_counter()
     for batches in batches_of(run):
         step = run.progress.step
@@ -304,12 +306,17 @@ def _loop(run: Run, display: Display | None, stop: StopRequest) -> None:
         stopping = stop.agreed(run.device, may_ask_others=log_now)
         if stopping or due(run, config.log.save_every_steps):
             save(run)
-        if due(run, config.scoring.every_steps) and run.accelerator.is_main_process:
-            scoring.score(run.config, run.best_model, run.out, run.progress.step)
+        if display and scorer:
+            show_scores(run, display, scorer)
+            if due(run, config.scoring.every_steps):
+                scorer.start(export(run, f"step-{run.progress.step:08d}"), run.progress.step)
         if stopping:
             if display:
                 display.say(f"stopped at step {run.progress.step} as asked; continue with --resume")
-            return
+            break
+    if display and scorer:
+        scorer.wait()
+        show_scores(run, display, scorer)
 
 
 def due(run: Run, every: int) -> bool:
@@ -361,6 +368,17 @@ def run_validation(run: Run, dev: Sequence[TrainingBatch], display: Display | No
     run.progress.best_step, run.progress.best_score = gather_objects(
         (run.progress.best_step, run.progress.best_score)
     )[0]  # fmt: skip
+
+
+def show_scores(run: Run, display: Display, scorer: CheckpointScorer) -> None:
+    """Show the scores of a checkpoint once its scoring run has ended."""
+    scores, trouble = scorer.collect()
+    if trouble:
+        display.say(trouble)
+    if scores:
+        (run.out / "weights" / f"step-{scores[0].step:08d}.safetensors").unlink(missing_ok=True)
+        display.say(f"step {scores[0].step}  " + "  ".join(f"{s.metric} {s.value:.4g}" for s in scores))
+        display.scalars(scores[0].step, {f"score/{s.metric}": s.value for s in scores})
 
 
 def save(run: Run) -> None:

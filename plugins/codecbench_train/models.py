@@ -16,7 +16,7 @@ from codecbench_train.trainable import Trainable, TrainableModule
 #: Short names of factories ``(preset, overrides) -> nn.Module``; any ``module:function`` serves as well.
 FACTORIES = {
     "lmspt": "codecbench_train.models:lmspt",
-    "speechtokenizer-style": "codecbench_train.speechtokenizer_style:build",
+    "speechtokenizer-style": "codecbench_speechtokenizer_style.model:build",
 }
 
 
