@@ -56,7 +56,8 @@ def parse_variant(variant: str) -> CodecSpec:
         description=f"outputs of {variant or 'a system'} that were recorded elsewhere",
         options=CODEC_OPTIONS,
         known_failures=tuple(
-            KnownFailure(name, _NOTHING_TO_CODE) for name in ("global-state", "waveform-format", "token-format")
+            KnownFailure(name, _NOTHING_TO_CODE)
+            for name in ("global-state", "waveform-format", "token-format", "round-trip-length")
         ),
         licence_code="as the manifest's source states",
     )
