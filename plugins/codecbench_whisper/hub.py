@@ -12,7 +12,9 @@ from codecbench.contracts.recognizer import RecognizerContext, Transcript
 from codecbench.errors import Unavailable
 from codecbench.weights import file_sha256, locate_weights, require_modules
 
-FILES = ("config.json", "generation_config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")
+FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
+# As published, and as transformers 5 saves it.
+FRONT_ENDS = ("preprocessor_config.json", "processor_config.json")
 WINDOW_SAMPLES = 30 * 16000
 
 
@@ -23,7 +25,9 @@ def locate(options: Mapping[str, Any]) -> Path:
         raise Unavailable(
             "no weights named", "--set whisper.weights=openai/whisper-small or a folder, or CODECBENCH_WHISPER"
         )
-    return locate_weights(str(options["weights"]), FILES, option="whisper.weights")
+    weights = str(options["weights"])
+    newer = (Path(weights).expanduser() / FRONT_ENDS[1]).is_file()
+    return locate_weights(weights, (*FILES, FRONT_ENDS[int(newer)]), option="whisper.weights")
 
 
 def identity(options: Mapping[str, Any]) -> Mapping[str, Any]:
