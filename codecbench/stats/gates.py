@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from codecbench.results import RunResults
 
 
+# Statuses by which the corpus itself explains that a metric has no value.
+_EXPLAINED = frozenset({Status.NOT_APPLICABLE, Status.NO_TEXT, Status.TOO_FEW_FRAMES})
+
+
 @dataclass(frozen=True)
 class Limits:
     """What is still plausible.
@@ -213,7 +217,7 @@ def _missing(results: RunResults) -> Iterator[Flag]:
         for codec in _available(results):
             row = rows.get(codec.label)
             failed = dict(row.n_failed) if row else {}
-            if (row and row.n_scored) or Status.NOT_APPLICABLE in failed:
+            if (row and row.n_scored) or not _EXPLAINED.isdisjoint(failed):
                 continue
             if row is None and _is_per_codec(metric):
                 continue
@@ -230,9 +234,10 @@ def _is_per_codec(metric: MetricInfo) -> bool:
 
 def _missing_everywhere(results: RunResults, metric: MetricInfo, component: str) -> Iterator[Flag]:
     records = results.view(metric.name, component)
-    if (records["status"] == Status.NOT_APPLICABLE).all():
+    unexplained = records[~records["status"].isin([str(status) for status in _EXPLAINED])]
+    if unexplained.empty:
         return
-    first = records.iloc[0]
+    first = unexplained.iloc[0]
     reason = f": {first['reason']}" if first["reason"] else ""
     message = f"{_named(metric, component)} has no value for any codec ({first['status']}{reason})"
     yield Flag("missing_metric", "", metric.name, message)

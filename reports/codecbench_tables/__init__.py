@@ -22,10 +22,18 @@ SPEC = ReportSpec(
 @hookimpl
 def register_reports(register: RegisterReport) -> None:
     """Register the report ``tables``."""
-    register(SPEC, _render)
+    register(SPEC, _render, terminal=_terminal)
 
 
 def _render(runs: Sequence[RunResults], folder: Path, options: Mapping[str, Any]) -> Sequence[Path]:
     from codecbench_tables.render import write_tables
 
     return write_tables(runs, folder)
+
+
+def _terminal(results: RunResults) -> Any:
+    from rich.console import Group
+
+    from codecbench_tables.terminal import notes, summary_table
+
+    return Group(summary_table(results), *notes(results))

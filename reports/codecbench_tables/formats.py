@@ -31,14 +31,15 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def to_latex(table: SummaryTable) -> str:
-    """Write a ``table*`` for ``\\usepackage{booktabs}``, ``textcomp`` and ``[T1]{fontenc}``, any engine."""
+    """Write a ``table*`` that shrinks to the page where it is wider; its first line names the packages."""
     heads = [rf"\textbf{{{latex(column.title)}}}" for column in table.columns]
     units = [latex(column.subtitle) for column in table.columns]
     lines = [
-        "% needs \\usepackage{booktabs,textcomp} and \\usepackage[T1]{fontenc}",
+        "% needs \\usepackage{booktabs,graphicx,textcomp} and \\usepackage[T1]{fontenc}",
         r"\begin{table*}",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{latex(table.caption)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}rr}}",
         r"\toprule",
         " & ".join([r"\textbf{Codec}", *heads, r"\textbf{Scored}", r"\textbf{Failed}"]) + r" \\",
@@ -48,7 +49,7 @@ def to_latex(table: SummaryTable) -> str:
     for line in table.lines:
         counts = [latex(DASH)] * 2 if line.codec.unavailable else [str(line.scored), str(line.failed)]
         lines.append(" & ".join([latex(line.codec.label), *(_latex_cell(c) for c in line.cells), *counts]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\footnotesize {latex(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table*}"]) + "\n"
 

@@ -28,9 +28,9 @@ def summary_table(results: RunResults) -> Table:
     return table
 
 
-def notes(results: RunResults) -> tuple[str, ...]:
-    """Return the notes to print below the table, each one line."""
-    return tuple(clean(note, 400) for note in _model(results).notes)
+def notes(results: RunResults) -> tuple[Text, ...]:
+    """Return the notes to print below the table, one paragraph each."""
+    return tuple(Text(clean(note, 400), style="dim") for note in _model(results).notes)
 
 
 def _head(column: Column) -> Text:

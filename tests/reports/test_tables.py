@@ -131,7 +131,17 @@ def test_terminal_table_has_every_codec_and_fits(results: RunResults) -> None:
         assert label in text
     assert "unavailable" in text
     assert max(len(line) for line in text.splitlines()) <= 160
-    assert any("lyra" in note for note in terminal_notes(results))
+    assert any("lyra" in note.plain for note in terminal_notes(results))
+
+
+def test_the_end_of_a_run_prints_table_and_notes(results: RunResults) -> None:
+    registrar = PluginRegistrar("tables")
+    register_reports(registrar.report)
+    console = Console(width=160, file=io.StringIO())
+    console.print(registrar.registry.reports["tables"].terminal(results))
+    printed_text = console.file.getvalue()
+    assert "good@2" in printed_text
+    assert "failed on 6 of 60" in printed_text
 
 
 def test_several_runs_get_folders_of_their_own(tmp_path: Path, results: RunResults) -> None:
@@ -198,7 +208,7 @@ def test_latex_compiles(which: str, tmp_path: Path, hostile: RunResults) -> None
         pytest.skip("no TeX engine (pdflatex, lualatex, xelatex or tectonic) on this machine")
     results = hostile if which == "hostile" else make_results(realistic_codecs(), 40)
     body = to_latex(summary_table(results))
-    packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs,textcomp}"
+    packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx,textcomp}"
     source = rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}"
     (tmp_path / "table.tex").write_text(source, "utf-8")
     options = [] if engine == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]

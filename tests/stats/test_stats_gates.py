@@ -131,6 +131,14 @@ def test_a_metric_without_a_value_for_anybody_is_said_once() -> None:
     assert "no recogniser here" in found[0].message
 
 
+@pytest.mark.parametrize("status", ["no_text", "too_few_frames", "not_applicable"])
+def test_what_the_corpus_explains_is_not_missing(status: str) -> None:
+    results = make_results(SOUND, 30)
+    for codec in SOUND:
+        results = change(results, codec.label, "wer", "status", status)
+    assert flags(results, "missing_metric") == []
+
+
 def test_a_metric_asked_for_and_never_recorded() -> None:
     results = make_results(SOUND, 30)
     without = RunResults.from_frame(results.info, results.records[results.records["metric"] != "stoi"])
