@@ -7,16 +7,13 @@ from codecbench.contracts.metric import Direction, MetricSpec, Reducer, ScorerSp
 
 
 def _metric(name: str, title: str, direction: Direction, unit: str, decimals: int, description: str) -> MetricSpec:
-    bounds = (0.0, None)
-    headline = name in ("encode_x_realtime", "decode_x_realtime")
     return MetricSpec(
         name,
         title,
         direction,
         unit=unit,
-        bounds=bounds,
+        bounds=(0.0, None),
         reducer=Reducer.CORPUS,
-        headline=headline,
         decimals=decimals,
         description=description,
     )
