@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 import torch
 
 from codecbench.conformance.comparing import encoded_difference, waveform_difference
-from codecbench.conformance.properties import DoesNotApply, conformance_property, require_same
+from codecbench.conformance.properties import DoesNotApply, PropertyFails, conformance_property, require, require_same
 from codecbench.conformance.signals import Speech, noise
 from codecbench.conformance.subject import OpenCodec, Subject
 from codecbench.contracts.audio import Waveforms
@@ -37,9 +37,7 @@ def determinism_processes(subject: Subject) -> str:
     if not subject.crosses_processes:
         raise DoesNotApply("the codec was given as an object: give a module's function that makes it")
     recipe = _Recipe(subject.spec, subject.open, subject.speech, subject.device, torch.get_num_threads())
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        theirs: _Pass = pickle.loads(pool.submit(_elsewhere, recipe).result(timeout=PROCESS_TIMEOUT_S))
-    _compare(_on_cpu(_pass(subject)), theirs, "another process")
+    _compare(_on_cpu(_pass(subject)), _pass_elsewhere(recipe), "another process")
     return ""
 
 
@@ -61,10 +59,34 @@ def _pass(subject: Subject) -> _Pass:
     return encoded, None if subject.spec.encode_only else subject.decode(encoded)
 
 
-def _elsewhere(recipe: _Recipe) -> bytes:
-    """Pickled here, so that no tensor stays in memory shared with a process that ends."""
+def _pass_elsewhere(recipe: _Recipe) -> _Pass:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(recipe, theirs))
+    process.start()
+    theirs.close()
+    try:
+        require(ours.poll(PROCESS_TIMEOUT_S), f"another process gives no answer within {PROCESS_TIMEOUT_S:.0f} s")
+        answer = pickle.loads(ours.recv_bytes())
+    except EOFError:
+        process.join()
+        raise PropertyFails(f"another process dies with exit code {process.exitcode}") from None
+    finally:
+        process.kill()
+        process.join()
+    require(not isinstance(answer, str), f"in another process the codec raises {answer}")
+    done: _Pass = answer
+    return done
+
+
+def _answer(recipe: _Recipe, connection: Connection) -> None:
+    """Pickle the answer here, so that no tensor stays in memory shared with a process that ends."""
     torch.set_num_threads(recipe.num_threads)
-    return pickle.dumps(_on_cpu(_pass(Subject(recipe.spec, recipe.open, recipe.speech, recipe.device))))
+    try:
+        done: object = _on_cpu(_pass(Subject(recipe.spec, recipe.open, recipe.speech, recipe.device)))
+    except Exception as error:
+        done = f"{type(error).__name__}: {error}"
+    connection.send_bytes(pickle.dumps(done))
 
 
 def _on_cpu(done: _Pass) -> _Pass:

@@ -13,6 +13,7 @@ import torch
 from toy_codecs import (
     BROKEN,
     GOOD,
+    DiesElsewhere,
     GoodBitstream,
     GoodCodec,
     GoodEncodeOnly,
@@ -21,6 +22,7 @@ from toy_codecs import (
     KnowsItsProcess,
     LeaksAtTheLastFrame,
     LosesASample,
+    RaisesElsewhere,
 )
 
 from codecbench import Codec, KnownFailure, UsageError
@@ -73,6 +75,15 @@ def test_a_broken_codec_is_caught_by_exactly_the_property_meant(codec: type[Code
     failing = {f.name: f.message for f in check(examined) if f.verdict is Verdict.FAIL}
     assert list(failing) == [BROKEN[codec]], failing
     assert failing[BROKEN[codec]]
+
+
+@pytest.mark.parametrize(
+    ("codec", "message"), [(DiesElsewhere, "exit code 3"), (RaisesElsewhere, "RuntimeError: no licence")]
+)
+def test_a_codec_that_breaks_down_in_another_process_is_named(codec: type[Codec], message: str) -> None:
+    finding = Examination(Subject(codec.spec, codec)).finding("determinism-processes")
+    assert finding.verdict is Verdict.FAIL
+    assert message in finding.message
 
 
 def test_every_property_has_a_codec_that_breaks_it() -> None:

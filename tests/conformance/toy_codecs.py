@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from dataclasses import replace
 
@@ -219,6 +220,20 @@ class KnowsItsProcess(GoodCodec):
 
     def decode(self, encoded: Encoded, mode: str = "full") -> Waveforms:
         return super().decode(_with_codes(encoded, lambda codes: (codes - os.getpid()) % 251), mode)
+
+
+class DiesElsewhere(GoodCodec):
+    def encode(self, batch: Batch) -> Encoded:
+        if multiprocessing.parent_process() is not None:
+            os._exit(3)
+        return super().encode(batch)
+
+
+class RaisesElsewhere(GoodCodec):
+    def encode(self, batch: Batch) -> Encoded:
+        if multiprocessing.parent_process() is not None:
+            raise RuntimeError("no licence in this process")
+        return super().encode(batch)
 
 
 class KnowsItsNeighbours(GoodCodec):
