@@ -65,5 +65,5 @@ def codec_colour(results: RunResults, label: str, looks: dict[str, theme.Look]) 
     """Colour of a codec: its family's, or that of ceilings or floors."""
     codec = results.codec_infos.get(label)
     if codec is None or codec.role == Role.CODEC:
-        return looks[family_of(codec)].colour if codec else theme.FLOOR_COLOUR
-    return theme.CEILING_COLOUR if codec.role == Role.CEILING else theme.FLOOR_COLOUR
+        return looks[family_of(codec)].colour if codec else theme.FLOOR_BAR
+    return theme.CEILING_BAR if codec.role == Role.CEILING else theme.FLOOR_BAR

@@ -21,6 +21,7 @@ from codecbench.runinfo import MetricInfo
 PALETTE = ("#6E4B9E", "#661100", "#56B4E9", "#E69F00", "#AA3377", "#332288", "#EE6677", "#117733", "#997700")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 CEILING_COLOUR, FLOOR_COLOUR, FRONT_COLOUR = "#000000", "#777777", "#999999"
+CEILING_BAR, FLOOR_BAR = "#707070", "#b5b5b5"  # whiskers stay visible on them
 COLUMN_IN, FULL_IN = 3.4, 7.0
 _LINE_IN = 0.115  # height of a line of small print
 _LEGEND_IN = 0.128  # and of a row of the legend

@@ -105,11 +105,17 @@ def summary_table(results: RunResults) -> SummaryTable:
     """Choose columns and rows: headline metrics (those of quality where none is), ceilings first, floors last."""
     views = list(results.views())
     chosen = [v for v in views if v[0].headline] or [v for v in views if v[0].role == MetricRole.QUALITY]
-    columns = tuple(Column(metric, component) for metric, component in chosen)
+    every = tuple(Column(metric, component) for metric, component in chosen)
+    columns = tuple(column for column in every if _has_values(results, column))
     order = {Role.CEILING: 0, Role.CODEC: 1, Role.FLOOR: 2}
     codecs = sorted(results.info.codecs, key=lambda codec: order.get(Role(codec.role), 1))
     lines = tuple(_line(results, codec, columns) for codec in codecs)
-    return SummaryTable(columns, lines, caption(results, columns, lines), notes(results, lines))
+    return SummaryTable(columns, lines, caption(results, columns, lines), notes(results, every, lines))
+
+
+def _has_values(results: RunResults, column: Column) -> bool:
+    rows = results.summary.of(column.metric.name, column.component)
+    return any(row.estimate is not None for row in rows)
 
 
 def _line(results: RunResults, codec: CodecInfo, columns: tuple[Column, ...]) -> Line:
@@ -145,7 +151,7 @@ def caption(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line,
     corpus = info.corpus
     parts = [
         f"{corpus.name}: {corpus.num_utterances} utterances, {corpus.duration_s / 60:.1f} min"
-        + (f", {corpus.num_speakers} speakers" if corpus.num_speakers else "")
+        + (f", {corpus.num_speakers} speaker{'s' * (corpus.num_speakers > 1)}" if corpus.num_speakers else "")
         + "."
     ]
     recognizers = [name for name in info.recognizers if any(name == column.component for column in columns)]
@@ -163,9 +169,12 @@ def caption(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line,
     return " ".join(parts)
 
 
-def notes(results: RunResults, lines: tuple[Line, ...]) -> tuple[str, ...]:
-    """List what the figures do not say: reach of the intervals, codecs left out or unavailable."""
+def notes(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line, ...]) -> tuple[str, ...]:
+    """List what the figures do not say: reach of the intervals, metrics without a value, codecs left out."""
     found = list(results.summary.notes)
+    for column in columns:
+        if not _has_values(results, column):
+            found.append(f"{column.metric.title}: no value for any codec ({_why(results, column)})")
     for line in lines:
         label = line.codec.label
         if line.codec.unavailable:
@@ -174,3 +183,8 @@ def notes(results: RunResults, lines: tuple[Line, ...]) -> tuple[str, ...]:
         reasons = {cell.row.reason for cell in line.cells if cell.row is not None and cell.left_out}
         found += [f"{label} {LEFT_OUT}: {reason}" for reason in sorted(reasons)]
     return tuple(found)
+
+
+def _why(results: RunResults, column: Column) -> str:
+    rows = results.summary.of(column.metric.name, column.component)
+    return ", ".join(sorted({status for row in rows for status, _ in row.n_failed})) or "no record"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -16,15 +17,15 @@ def summary_table(results: RunResults) -> Table:
     """Return codecs × headline metrics for ``rich``; ± is the longer arm of the interval."""
     model = _model(results)
     caption = model.caption.replace("Brackets:", "±: longer arm of the")
-    table = Table(caption=Text(clean(caption, 2000)), caption_justify="left")
-    table.add_column("codec", overflow="fold")
+    table = Table(caption=Text(clean(caption, 2000)), caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    widest = max((len(clean(line.codec.label)) for line in model.lines), default=5)
+    table.add_column("codec", overflow="fold", min_width=min(widest, 20))
     for column in model.columns:
-        table.add_column(_head(column), justify="right")
-    table.add_column("scored", justify="right")
-    table.add_column("failed", justify="right")
+        table.add_column(_head(column), justify="right", overflow="fold")
+    table.add_column("scored\n/failed", justify="right", no_wrap=True)
     for line in model.lines:
         cells = [_cell(cell) for cell in line.cells]
-        table.add_row(_label(line.codec), *cells, *_counts(line.codec, line.scored, line.failed))
+        table.add_row(_label(line.codec), *cells, _counts(line.codec, line.scored, line.failed))
     return table
 
 
@@ -44,10 +45,10 @@ def _label(codec: CodecInfo) -> Text:
     return Text(clean(codec.label), style="dim" if codec.unavailable else "" if codec.role == "codec" else "italic")
 
 
-def _counts(codec: CodecInfo, scored: int, failed: int) -> tuple[Text, Text]:
+def _counts(codec: CodecInfo, scored: int, failed: int) -> Text:
     if codec.unavailable:
-        return Text("unavailable", style="yellow"), Text("")
-    return Text(str(scored)), Text(str(failed), style="red" if failed else "dim")
+        return Text("unavail.", style="yellow")
+    return Text(str(scored)).append(f"/{failed}", style="red" if failed else "dim")
 
 
 def _cell(cell: Cell) -> Text:

@@ -119,6 +119,12 @@ def test_ties_with_the_best_are_marked() -> None:
     assert sum("**" in line for line in text.splitlines()) == 1
 
 
+def test_a_column_without_a_figure_becomes_a_note() -> None:
+    text = to_markdown(summary_table(make_results([IDENTITY, FakeCodec("opus:6kbps", 0.5, 6000.0)], 25)))
+    assert "Token rate (tokens/s)" not in text
+    assert "- Token rate: no value for any codec (not\\_applicable)" in text
+
+
 def test_nothing_is_marked_below_twenty_units() -> None:
     text = to_markdown(summary_table(make_results([GOOD, FakeCodec("bad", 0.2)], 12)))
     assert "**" not in text
@@ -129,7 +135,8 @@ def test_terminal_table_has_every_codec_and_fits(results: RunResults) -> None:
     text = printed(results)
     for label in results.codecs:
         assert label in text
-    assert "unavailable" in text
+    assert "54/6" in text
+    assert "unavail." in text
     assert max(len(line) for line in text.splitlines()) <= 160
     assert any("lyra" in note.plain for note in terminal_notes(results))
 
