@@ -4,7 +4,7 @@ Every statistic is a ratio of sums over the resampled units: a mean has denomina
 resampled by speaker has the sums of each speaker. Intervals are studentised (bootstrap-t: Efron and
 Tibshirani, "An Introduction to the Bootstrap", 1993, section 12.5) with the linearised variance of a ratio
 (Cochran, "Sampling Techniques", 1977, section 6.4). On simulated word error rates and PESQ-like means they
-cover 94 to 97 % from 20 units on, where percentile and BCa intervals cover 87 to 94 %; BCa (same book, section
+cover 93 to 97 % from 20 units on, where percentile and BCa intervals cover 87 to 94 %; BCa (same book, section
 14.3) steps in where too many resamples have no spread to divide by.
 """
 

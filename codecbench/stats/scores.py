@@ -111,7 +111,8 @@ def _place(
 def _parts(records: pd.DataFrame, metric: MetricInfo, status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     good = status == Status.OK
     if metric.reducer == Reducer.RATIO and not records["numerator"].isna()[good].all():
-        numerators, denominators = records["numerator"].to_numpy(float), records["denominator"].to_numpy(float)
+        numerators = metric.scale * records["numerator"].to_numpy(float)
+        denominators = records["denominator"].to_numpy(float)
     else:
         numerators = records["value"].to_numpy(float)
         denominators = np.ones_like(numerators)
