@@ -112,10 +112,14 @@ class MovingAverages(nn.Module):
         if len(points) == 0:
             return
         draws = random_draws.generator(context.seed, context.step, self.name, "k-means")
-        centres = kmeans(points, len(weight), self.spec.kmeans_iterations, draws)
-        weight.copy_(centres)
-        self.size.fill_(max(len(points) / len(weight), 1e-3))
-        self.sum.copy_(centres * self.size[:, None])
+        # One centre for each eight vectors at most: a perfect fit of this batch would leave later books no residual.
+        clusters = max(1, min(len(weight), len(points) // 8))
+        centres = kmeans(points, clusters, self.spec.kmeans_iterations, draws)
+        weight.copy_(_fill_up(centres, len(weight), draws))
+        # Entries beyond the centres count as dead, so that the next moves replace them by vectors of their batches.
+        self.size.zero_()
+        self.size[:clusters] = len(points) / clusters
+        self.sum.copy_(weight * self.size[:, None])
         self.started.fill_(True)
 
     @torch.no_grad()
@@ -163,12 +167,17 @@ def _pick(population: int, count: int, draws: torch.Generator) -> Tensor:
     return torch.cat([torch.randperm(population, generator=draws) for _ in range(rounds)])[:count]
 
 
+def _fill_up(centres: Tensor, entries: int, draws: torch.Generator) -> Tensor:
+    """``entries`` vectors: the centres, then slightly disturbed copies of them."""
+    copies = centres[_pick(len(centres), entries, draws)[len(centres) :].to(centres.device)]
+    noise = torch.randn(copies.shape, generator=draws, dtype=torch.float64).to(copies)
+    return torch.cat([centres, copies + 1e-2 * noise * centres.std(dim=0, correction=0)])
+
+
 def kmeans(points: Tensor, clusters: int, iterations: int, draws: torch.Generator) -> Tensor:
-    """Lloyd's algorithm on ``points[M, d]`` from random points; repeats get a little noise if M < clusters."""
+    """Lloyd's algorithm on ``points[M, d]`` from random points, M >= clusters."""
     centres = points[_pick(len(points), clusters, draws).to(points.device)].clone()
-    noise = torch.randn(centres.shape, generator=draws, dtype=torch.float64).to(centres)
-    centres += noise * points.std(dim=0, correction=0) * (1e-2 if len(points) < clusters else 0.0)
-    for _ in range(iterations if len(points) > clusters else 0):
+    for _ in range(iterations):
         nearest = torch.addmm(-0.5 * centres.square().sum(-1), points, centres.T).argmax(-1)
         counts = torch.zeros(clusters, dtype=points.dtype, device=points.device)
         counts.index_add_(0, nearest, torch.ones_like(points[:, 0]))

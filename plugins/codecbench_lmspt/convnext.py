@@ -108,11 +108,11 @@ class LogSpectrogram(nn.Module):
     """Log-magnitude STFT features, ``[B, 1, T]`` to ``[B, N / 2 + 1, T / hop]``.
 
     The floor (1e-4 of a full-scale sine, -80 dB) keeps the noise floor of quiet recordings from filling the range, and
-    the offset and scale bring speech at ordinary levels to about -2 .. 3: our choice.
+    the offset and scale bring speech at ordinary levels to about -1 .. 3: our choice.
     """
 
     window: Tensor
-    FLOOR, OFFSET, SCALE = 1e-4, 6.0, 0.5
+    FLOOR, OFFSET, SCALE = 1e-4, 7.5, 0.5
 
     def __init__(self, fft_samples: int, hop_samples: int) -> None:
         super().__init__()

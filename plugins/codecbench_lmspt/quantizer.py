@@ -68,6 +68,11 @@ class ResidualQuantizer(nn.Module):
         """The books in decoding order."""
         return cast(list[VectorQuantizer], list(self.quantizers))
 
+    def bypassed(self, step: int) -> bool:
+        """Whether latents still pass unquantized at a training step (``start_step`` of the spec)."""
+        ema = self.books[0].codebook.ema
+        return step < self.spec.start_step and not self.per_book and ema is not None and not ema.is_started()
+
     def encode(self, latent: Tensor, books: int) -> Tensor:
         """``latent[B, F, D]`` to codes ``[B, books, F]``."""
         residual, codes = self.in_proj(latent), []
@@ -94,7 +99,7 @@ class ResidualQuantizer(nn.Module):
         official training step). Gradients pass straight through each search (Bengio et al., arXiv 1308.3432).
         """
         start = residual = self.in_proj(latent)
-        if context.step < self.spec.start_step:
+        if self.bypassed(context.step):
             return self._unquantized(start, kept)
         total, codes = torch.zeros_like(residual), []
         commitment = codebook = latent.new_zeros(latent.shape[0])
@@ -170,7 +175,7 @@ class SplitQuantizer(nn.Module):
         if self.spec.semantic_subtraction:
             acoustic = acoustic - first.latent
         rest = self.rvq_rest(acoustic, kept, context)
-        started = context.step >= self.spec.start_step
+        started = not self.rvq_first.bypassed(context.step)
         usage = self._count(torch.cat([first.codes, rest.codes], dim=1), kept, context, started)
         return SplitOutput(first, rest, usage)
 

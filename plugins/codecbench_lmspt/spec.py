@@ -172,6 +172,7 @@ class QuantizerSpec:
     ``semantic_subtraction``: the acoustic stack codes what the semantic book left (release) or runs beside it (paper).
     ``start_step``: before this training step latents pass through the projections unquantized, so that k-means meets
     latents that already carry the signal (our choice; 0 quantizes from the first step, as the sources do).
+    It holds for moving averages with per-stream projections; other quantizers, and loaded codebooks, start at once.
     """
 
     semantic_size: int
@@ -190,8 +191,6 @@ class QuantizerSpec:
     def __post_init__(self) -> None:
         if self.acoustic_books < 1:
             raise ValueError("quantizer: acoustic_books must be at least 1")
-        if self.start_step and not (self.update == "ema" and self.projection == "per-stream"):
-            raise ValueError("quantizer: start_step needs update = 'ema' and projection = 'per-stream'")
         if not 0.0 < self.ema_decay < 1.0:
             raise ValueError(f"quantizer: ema_decay must lie between 0 and 1, not {self.ema_decay}")
 
@@ -274,14 +273,6 @@ class ModelSpec:
     def frame_rate_hz(self) -> float:
         """Token frames per second."""
         return self.sample_rate_hz / self.hop_samples
-
-    @property
-    def algorithmic_delay_samples(self) -> int:
-        """One frame, and for an offline model what encoder and decoder see beyond it (an upper bound)."""
-        if self.causal:
-            return self.hop_samples
-        ahead = self.decoder.context_frames(False) * self.hop_samples
-        return self.hop_samples + self.encoder.context_samples(False) + ahead
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:

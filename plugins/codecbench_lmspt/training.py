@@ -93,7 +93,7 @@ def training_forward(
     ``model.update_codebooks(step=..., seed=...)`` once per optimizer step. Ranks must call both equally often. Without
     gradients codebooks note nothing; in eval mode every row keeps all books.
     """
-    audio = audio if num_samples is None else Flow(num_samples).mask(audio)
+    audio = audio if num_samples is None else Flow(num_samples.to(audio.device)).mask(audio)
     padded = F.pad(audio, (0, -audio.shape[-1] % model.hop_samples))
     frames = _frames(audio, num_samples, model.hop_samples)
     lengths = None if bool((frames == padded.shape[-1] // model.hop_samples).all()) else frames

@@ -64,7 +64,8 @@ def codec_spec(variant: str) -> CodecSpec:
         streams=(StreamSpec(rate, sizes[:1], "semantic"), StreamSpec(rate, sizes[1:], "acoustic")),
         default=variant == DEFAULT_VARIANT,
         causal=preset.causal,
-        algorithmic_delay_samples=preset.algorithmic_delay_samples,
+        # Offline models see seconds ahead (the windows of all Transformer layers): no delay is declared for them.
+        algorithmic_delay_samples=preset.hop_samples if preset.causal else 0,
         truncatable=True,
         streaming=preset.causal,
         trainable=True,
@@ -84,9 +85,11 @@ def _decode_modes(preset: ModelSpec) -> tuple[DecodeMode, ...]:
     aux_rate = (preset.aux_decoder or preset.decoder).sample_rate_hz
     return (
         DecodeMode("full", description="all codebooks, main decoder"),
-        DecodeMode("semantic", description="semantic codebook alone, main decoder"),
-        DecodeMode("semantic-aux", aux_rate, "semantic codebook alone, auxiliary decoder of the distillation"),
-        DecodeMode("acoustic", description="acoustic codebooks alone, main decoder"),
+        DecodeMode("semantic", description="semantic codebook alone, main decoder", streams=("semantic",)),
+        DecodeMode(
+            "semantic-aux", aux_rate, "semantic codebook alone, auxiliary decoder of the distillation", ("semantic",)
+        ),
+        DecodeMode("acoustic", description="acoustic codebooks alone, main decoder", streams=("acoustic",)),
     )
 
 

@@ -61,7 +61,8 @@ def load(cls: type[ModelT], source: str | Path, preset: str | None) -> ModelT:
     """A model of ``cls`` with the weights that ``source`` names. Raises :class:`WeightsError`."""
     path, implied = find(source, preset)
     state, metadata = read(path)
-    model = cls(_spec_of(path, metadata, preset or implied))
+    with torch.random.fork_rng(devices=[]):  # the initial values are thrown away: nobody else's draws should move
+        model = cls(_spec_of(path, metadata, preset or implied))
     apply_state(model, state, path.name)
     if model.spec.name.startswith("release") or metadata.get(LICENCE_KEY, "").upper().startswith("CC-BY-NC"):
         _notice_once()

@@ -10,7 +10,7 @@ from codecbench_lmspt import LMSPT, load_preset
 def model_of(preset: str, overrides: dict[str, object] | None = None, seed: int = 0) -> LMSPT:
     """A randomly initialised model in float64, whose codebooks are spread over its own latents."""
     torch.manual_seed(seed)
-    model = LMSPT(load_preset(preset, overrides)).double()
+    model = LMSPT(load_preset(preset, {**(overrides or {}), "quantizer.start_step": 0})).double()
     generator = torch.Generator().manual_seed(seed)
     audio = 0.1 * torch.randn(4, 1, 50 * model.hop_samples, generator=generator, dtype=torch.float64)
     model.training_forward(audio, step=0, sample_index=torch.arange(4), seed=seed)

@@ -15,6 +15,7 @@ from conftest import model_of
 from lmspt_made_up import SMALL_RELEASE
 
 from codecbench import Batch, CapabilityError, Codec, Tokens, Unavailable
+from codecbench.conformance import PROPERTIES, Examination, settle, subject_by_name
 from codecbench.loading import open_codec, prepare
 from codecbench.plugins import PluginHost
 from codecbench.registering import Registry
@@ -151,3 +152,13 @@ def test_the_causal_variant_streams_its_offline_tokens() -> None:
     streamed = torch.cat([part.streams[0].codes for part in parts if isinstance(part, Tokens)], dim=-1)
     assert torch.equal(streamed, model.encode(audio)[:, :1])
     assert sum(int(part.num_samples[0]) for part in parts) == audio.shape[-1]
+
+
+@pytest.mark.parametrize("name", [judged.name for judged in PROPERTIES])
+def test_the_contract_is_kept(examination: Examination, name: str) -> None:
+    settle(examination.finding(name))
+
+
+@pytest.fixture(scope="module")
+def examination(registry: Registry, weights: Path) -> Examination:
+    return Examination(subject_by_name(registry, "lmspt:tiny", settings={"lmspt": {"weights": str(weights)}}))

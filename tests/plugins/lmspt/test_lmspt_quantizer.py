@@ -86,14 +86,23 @@ def test_kmeans_finds_separated_clusters() -> None:
 
 
 def test_first_batch_starts_a_codebook_near_its_data_even_if_it_is_small() -> None:
-    for frames in (3, 500):
+    for frames in (1, 3, 500):
         book = Codebook(EMA, 16, "book").double()
         z = 5 + 0.1 * vectors(1, frames, 4)
         book.start(z, context(1, frames))
         assert book.ema is not None
         assert book.ema.is_started()
         assert (book.weight - 5).abs().max() < 1
-        assert len(torch.unique(book.weight, dim=0)) == 16
+
+
+def test_entries_beyond_the_first_centres_come_alive_with_the_next_batches() -> None:
+    book = Codebook(replace(EMA, dead_code_share=0.1), 16, "book").double()
+    for step in range(3):
+        z = vectors(1, 60, 4, seed=step)
+        book.start(z, context(1, 60, step))
+        book.observe(z, book.nearest(z), context(1, 60, step))
+        book.move(step, 7)
+    assert len(book.nearest(vectors(1, 400, 4, seed=9)).unique()) == 16
 
 
 def test_dead_entries_are_replaced_by_vectors_of_the_batch() -> None:

@@ -11,7 +11,7 @@ from torch import distributed as dist
 
 STEPS, ROWS = 6, 4
 # A tiny batch for many entries, so that restarts happen at every step.
-OVERRIDES = {"quantizer.dead_code_share": 0.6, "quantizer.semantic_size": 64}
+OVERRIDES = {"quantizer.dead_code_share": 0.6, "quantizer.semantic_size": 64, "quantizer.start_step": 1}
 
 
 def audio(step: int) -> Tensor:
