@@ -56,7 +56,9 @@ class Subject:
 
     @property
     def frame_samples(self) -> int:
-        """Samples in the longest declared frame; 20 ms where nothing is framed."""
+        """Samples in the longest declared frame; 20 ms where none is declared."""
+        if self.spec.frame_samples:
+            return self.spec.frame_samples
         rates = [s.frame_rate_hz for s in self.spec.streams if s.frame_rate_hz > 0]
         if rates:
             return round(self.rate_hz / min(rates))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codecbench import Codec, CodecContext, CodecSpec, KnownFailure, hookimpl
+from codecbench import Codec, CodecContext, CodecSpec, hookimpl
 from codecbench.registering import RegisterCodec
 
 SAMPLE_RATE_HZ = 16000
@@ -21,12 +21,6 @@ SPEC = CodecSpec(
     bitrate_bps=FRAME_BITS * SAMPLE_RATE_HZ / FRAME_SAMPLES,
     algorithmic_delay_samples=FRAME_SAMPLES + DELAY_SAMPLES,
     frame_samples=FRAME_SAMPLES,
-    known_failures=(
-        KnownFailure(
-            "algorithmic-delay",
-            "declared is the wait for a whole 30 ms packet; what the packet's start decodes to depends on less of it",
-        ),
-    ),
     licence_code="BSD-3-Clause (LPCNet), LGPL-2.1 (Codec 2)",
     licence_weights="LGPL-2.1, as the package states",
     paper="Valin, Skoglund, A Real-Time Wideband Neural Vocoder at 1.6 kb/s Using LPCNet, Interspeech 2019",
