@@ -70,6 +70,7 @@ def prepare(registry: Registry, text: str, settings: Settings, device: str = "cp
         "encode": encode,
         "codebooks": resolved.name.codebooks,
         "mode": resolved.name.mode,
+        "streams": getattr(spec.mode(resolved.name.mode), "streams", ()),
         "options": affecting(spec.options, options, {"decode"}),
     }
     return PreparedCodec(resolved, options, encode, decode)

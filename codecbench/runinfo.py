@@ -42,6 +42,7 @@ class MetricInfo:
     headline: bool
     ceiling: float | None
     decimals: int
+    scale: float
     description: str
     source: str
     scorer: str

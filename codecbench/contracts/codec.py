@@ -50,11 +50,16 @@ class StreamSpec:
 
 @dataclass(frozen=True)
 class DecodeMode:
-    """One way to decode; ``sample_rate_hz`` is its output rate where it differs from the codec's."""
+    """One way to decode.
+
+    sample_rate_hz: its output rate where it differs from the codec's. streams: names of the token streams that it
+    reads, for the rates of what it decodes; empty for all.
+    """
 
     name: str
     sample_rate_hz: int | None = None
     description: str = ""
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,10 @@ class Tokens:
             left -= k
         return replace(self, streams=tuple(kept))
 
+    def only(self, names: Sequence[str]) -> Tokens:
+        """Keep the streams called ``names``; all of them where there are no names."""
+        return replace(self, streams=tuple(s for s in self.streams if s.name in names)) if names else self
+
     def row(self, index: int) -> Tokens:
         """Return utterance ``index`` alone (B = 1), each stream cut to its true frames."""
         return Tokens(tuple(s.row(index) for s in self.streams), self.num_samples[index : index + 1])
@@ -136,6 +140,14 @@ class AudioPassthrough:
 
 
 Encoded: TypeAlias = Tokens | Bitstream | AudioPassthrough
+
+
+def decoded_part(encoded: Encoded, codebooks: int | None, streams: Sequence[str]) -> Encoded:
+    """Return what a codec name's ``@codebooks`` and decode mode read of an encoded form."""
+    if isinstance(encoded, Tokens):
+        kept = encoded if codebooks is None else encoded.truncated(codebooks)
+        return kept.only(streams)
+    return encoded
 
 
 def single_stream(

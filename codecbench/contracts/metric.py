@@ -88,7 +88,8 @@ NOT_THE_CODECS_FAULT = frozenset(
 class MetricSpec:
     """One column of the results.
 
-    version: raised when the value for the same input changes. bounds: least and greatest possible value.
+    version: raised when the value for the same input changes. scale: a ratio's value is ``scale`` times numerator
+    over denominator (100 for per cent). bounds: least and greatest possible value.
     headline: shown in the summary table by default. ceiling: what identity must reach (plausibility gate).
     decimals: digits after the point in tables. role: what the metric stands for; only ``quality`` is ranked.
     """
@@ -103,6 +104,7 @@ class MetricSpec:
     headline: bool = False
     ceiling: float | None = None
     decimals: int = 2
+    scale: float = 1.0
     description: str = ""
     source: str = ""
     role: MetricRole = MetricRole.QUALITY

@@ -17,7 +17,8 @@ class RecognizerSpec:
     """A recogniser as it is named beside every WER.
 
     family: model family and size (``whisper-base``), compared with a codec's ``teacher`` to flag kinship.
-    languages: ISO 639-1 codes that it covers; empty for any.
+    languages: ISO 639-1 codes that it covers; empty for any. argument: the option that the text after a colon sets
+    (``whisper:openai/whisper-small``), so that the model is named in every number.
     """
 
     name: str
@@ -30,6 +31,7 @@ class RecognizerSpec:
     options: tuple[OptionSpec, ...] = ()
     licence_weights: str = ""
     requirements: tuple[str, ...] = ()
+    argument: str = ""
 
     def covers(self, language: str | None) -> bool:
         """Say whether ``language`` (None: unknown, taken as covered) can be recognised."""

@@ -111,10 +111,11 @@ class LocalEngine:
         self._flush()
 
     def time(self, task: TimingTask) -> TimingResult:
-        """Time one codec; nothing else of the run is at work meanwhile."""
-        for worker in self.score_workers:
+        """Time one codec in a fresh process, so that first call and memory are its own; nothing else is at work."""
+        for worker in [*self.score_workers, self.codec_worker]:
             worker.stop()
         self.score_workers = []
+        self.codec_worker = Worker("codec", CodecWorker, self._setup("codec", self.setup.num_threads))
         self.codec_worker.give(task, self.timeout_s)
         answer = self._answer(self.codec_worker)
         if isinstance(answer, Ready):
@@ -282,5 +283,6 @@ def _scoring(
         result.packed,
         result.stated,
         lane.prepared.resolved.name.codebooks,
+        lane.streams,
     )
     return _Scoring(task, lane, scorers)

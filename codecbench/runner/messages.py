@@ -112,7 +112,10 @@ class ScorerRef:
 
 @dataclass(frozen=True)
 class ScoreTask:
-    """One utterance of one codec to score; ``keys`` has one store key for each scorer."""
+    """One utterance of one codec to score.
+
+    keys: one store key for each scorer. codebooks, streams: what of ``packed`` the decode mode reads.
+    """
 
     label: str
     utterance: Utterance
@@ -122,6 +125,7 @@ class ScoreTask:
     packed: PackedUtterance | None
     stated: StatedBitrate | None
     codebooks: int | None
+    streams: tuple[str, ...] = ()
 
     def only(self, index: int) -> ScoreTask:
         """Return the task of scorer ``index`` alone."""
@@ -134,6 +138,7 @@ class ScoreTask:
             self.packed,
             self.stated,
             self.codebooks,
+            self.streams,
         )
 
 

@@ -50,6 +50,12 @@ class Lane:
         """The codec's specification."""
         return self.prepared.spec
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the token streams that the decode mode reads; empty for all."""
+        mode = self.spec.mode(self.prepared.resolved.name.mode)
+        return mode.streams if mode else ()
+
     def key(self, planned: PlannedUtterance, scorer: PreparedScorer) -> str:
         """Store key of one scorer's measurements on one utterance."""
         u = planned.utterance

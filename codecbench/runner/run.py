@@ -164,9 +164,7 @@ def _describe(config: RunConfig, selection: Selection) -> RunInfo:
         codecs=tuple(_codec_info(p) for p in everything),
         metrics=tuple(_metric_infos(selection)),
         tasks=selection.tasks,
-        recognizers={
-            r.entry.spec.name: {"family": r.entry.spec.family, **dict(r.identity)} for r in selection.recognizers
-        },
+        recognizers={r.name: {"family": r.entry.spec.family, **dict(r.identity)} for r in selection.recognizers},
         hardware=describe_hardware(config.device),
         versions=versions(),
         settings={owner: dict(values) for owner, values in config.settings.items()},

@@ -11,7 +11,7 @@ import torch
 
 from codecbench.audio.reading import read_audio
 from codecbench.contracts.audio import Utterance, Waveforms
-from codecbench.contracts.encoded import AudioPassthrough, Encoded, Tokens
+from codecbench.contracts.encoded import AudioPassthrough, Encoded, decoded_part
 from codecbench.contracts.metric import Measurement, ScoreItem, Status, UtteranceScorer
 from codecbench.errors import BadInput, CodecbenchError
 from codecbench.plugins import load_plugins
@@ -84,9 +84,7 @@ def _reference(utterance: Utterance) -> tuple[np.ndarray, int]:
 def _encoded(task: ScoreTask) -> Encoded | None:
     if task.packed is not None:
         encoded = unpack(task.packed)
-        if task.codebooks is not None and isinstance(encoded, Tokens):
-            return encoded.truncated(task.codebooks)
-        return encoded
+        return decoded_part(encoded, task.codebooks, task.streams)
     if task.stated is not None:
         nothing = Waveforms(torch.zeros(1, 1, 0), torch.zeros(1, dtype=torch.int64), 1)
         return AudioPassthrough(nothing, nothing.num_samples, (task.stated.bitrate_bps,), task.stated.source)

@@ -8,7 +8,7 @@ from typing import Any
 
 from codecbench.contracts.metric import MetricSpec, ScorerContext, ScorerSpec, Stage
 from codecbench.contracts.recognizer import Recognizer, RecognizerContext
-from codecbench.errors import CodecbenchError, PluginError, Unavailable, unknown_name
+from codecbench.errors import CodecbenchError, PluginError, Unavailable, UsageError, unknown_name
 from codecbench.loading import Settings
 from codecbench.options import affecting, resolve_options
 from codecbench.registering import RecognizerEntry, Registry
@@ -39,6 +39,7 @@ class PreparedScorer:
 class PreparedRecognizer:
     """A recogniser of the run with its identity, or the reason why it cannot be had."""
 
+    name: str
     entry: RecognizerEntry
     options: Mapping[str, Any]
     identity: Mapping[str, Any]
@@ -46,20 +47,24 @@ class PreparedRecognizer:
 
 
 def prepare_recognizer(registry: Registry, name: str, settings: Settings) -> PreparedRecognizer:
-    """Find a recogniser with its options; raises UsageError for an unknown name or option."""
-    entry = registry.recognizers.get(name)
+    """Find ``NAME`` or ``NAME:ARGUMENT`` with its options; raises UsageError for an unknown name or option."""
+    plain, _, argument = name.partition(":")
+    entry = registry.recognizers.get(plain)
     if entry is None:
-        raise unknown_name("recogniser", name, registry.recognizers)
-    options = resolve_options(name, entry.spec.options, settings.get(name, {}))
+        raise unknown_name("recogniser", plain, registry.recognizers)
+    if argument and not entry.spec.argument:
+        raise UsageError(f"recogniser '{plain}' takes nothing after a colon (got '{argument}')")
+    given = {**settings.get(plain, {}), **({entry.spec.argument: argument} if argument else {})}
+    options = resolve_options(plain, entry.spec.options, given)
     try:
         if entry.available is not None:
             entry.available(entry.spec, options)
         facts = entry.identity(entry.spec, options) if entry.identity is not None else {}
     except Unavailable as error:
-        return PreparedRecognizer(entry, options, {}, error)
+        return PreparedRecognizer(name, entry, options, {}, error)
     chosen = affecting(entry.spec.options, options, {"encode", "decode"})
-    identity = {"name": name, "version": entry.spec.version, "options": chosen, **dict(facts)}
-    return PreparedRecognizer(entry, options, identity)
+    identity = {"name": plain, "version": entry.spec.version, "options": chosen, **dict(facts)}
+    return PreparedRecognizer(name, entry, options, identity)
 
 
 def prepare_scorer(
@@ -71,7 +76,7 @@ def prepare_scorer(
         raise unknown_name("scorer", name, registry.scorers)
     spec = entry.spec
     options = resolve_options(name, spec.options, settings.get(name, {}))
-    ref = ScorerRef(name, recognizer.entry.spec.name if recognizer else "")
+    ref = ScorerRef(name, recognizer.name if recognizer else "")
     if recognizer is not None and recognizer.unavailable is not None:
         return PreparedScorer(ref, spec, {}, recognizer.unavailable)
     try:
@@ -107,7 +112,7 @@ def make_scorer(registry: Registry, ref: ScorerRef, settings: Settings, num_thre
         if not ref.recognizer:
             return entry.factory(ScorerContext(options))
         recognizer = make_recognizer(registry, ref.recognizer, settings, num_threads)
-        spec = registry.recognizers[ref.recognizer].spec
+        spec = registry.recognizers[ref.recognizer.partition(":")[0]].spec
         return entry.factory(ScorerContext(options, recognizer, ref.recognizer, spec))
     except CodecbenchError:
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from codecbench.contracts.audio import Utterance
-from codecbench.contracts.encoded import Encoded, Tokens
+from codecbench.contracts.encoded import Encoded, decoded_part
 from codecbench.contracts.metric import CodecView, Measurement, Record, Status
 from codecbench.hashing import digest
 from codecbench.loading import Settings
@@ -70,10 +70,8 @@ def _encoded(
         store = TokenStore(group.token_folder)
         for planned in utterances:
             encoded = store.get(group.token_key(planned))
-            if isinstance(encoded, Tokens) and codebooks is not None:
-                encoded = encoded.truncated(codebooks)
             if encoded is not None:
-                yield planned.utterance, encoded
+                yield planned.utterance, decoded_part(encoded, codebooks, lane.streams)
 
     return walk
 

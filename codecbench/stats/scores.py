@@ -26,7 +26,8 @@ _EXCUSED = {str(s) for s in NOT_THE_CODECS_FAULT}
 class ScoreTable:
     """Values of one metric and component.
 
-    numerators, denominators: float64 [C, U], NaN where not ``ok`` (a mean has denominators of one).
+    numerators, denominators: float64 [C, U], NaN where not ``ok``; numerators are in the metric's unit (scaled), a
+    mean has denominators of one.
     status: [C, U] as text, ``missing`` where there is no record. corpus: values [C] and status of metrics with
     one value for the whole corpus, whose arrays have no columns.
     """

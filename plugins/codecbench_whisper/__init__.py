@@ -51,6 +51,7 @@ ANY = RecognizerSpec(
         _BEAM,
     ),
     licence_weights="as the weights state",
+    argument="weights",
     requirements=("codecbench[whisper]",),
 )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from codecbench import registering as reg
     from codecbench.contracts.metric import ScorerContext
 
+PERCENT = 100.0
 _JIWER = "Levenshtein alignment by jiwer"
 
 WER = ScorerSpec(
@@ -24,7 +25,9 @@ WER = ScorerSpec(
             bounds=(0.0, None),
             reducer=Reducer.RATIO,
             headline=True,
-            decimals=4,
+            unit="%",
+            scale=PERCENT,
+            decimals=2,
             description="Word errors over reference words, after text normalisation; corpus value: ratio of sums.",
             source=_JIWER,
         ),
@@ -34,7 +37,9 @@ WER = ScorerSpec(
             Direction.LOWER,
             bounds=(0.0, None),
             reducer=Reducer.RATIO,
-            decimals=4,
+            unit="%",
+            scale=PERCENT,
+            decimals=2,
             description="Character errors (spaces count) over reference characters, after text normalisation.",
             source=_JIWER,
         ),
@@ -54,7 +59,9 @@ DWER = ScorerSpec(
             bounds=(0.0, None),
             reducer=Reducer.RATIO,
             ceiling=0.0,
-            decimals=4,
+            unit="%",
+            scale=PERCENT,
+            decimals=2,
             description="Word errors against the recogniser's own transcript of the original; needs no text.",
             source=_JIWER,
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from codecbench.contracts.metric import CodecView, Measurement, Record, Status
+from codecbench_intelligibility import PERCENT
 from codecbench_intelligibility.details import WordDetail, read_detail
 from codecbench_intelligibility.edits import word_edits
 from codecbench_intelligibility.normalizers import NO_WORD_SPACES, base_language
@@ -34,7 +35,7 @@ class DifferentialScorer:
         edits = word_edits(heard.hypothesis, said.hypothesis)
         return Measurement(
             "dwer",
-            edits.rate,
+            PERCENT * edits.rate,
             numerator=edits.errors,
             denominator=edits.reference_length,
             component=record.component,

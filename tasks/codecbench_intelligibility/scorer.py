@@ -8,6 +8,7 @@ import numpy as np
 
 from codecbench.contracts.metric import Measurement, ScoreItem, ScorerContext, Status
 from codecbench.errors import UsageError
+from codecbench_intelligibility import PERCENT
 from codecbench_intelligibility.details import WordDetail
 from codecbench_intelligibility.edits import Edits, character_edits, word_edits
 from codecbench_intelligibility.normalizers import NO_WORD_SPACES, Normalizer, base_language, normalizer_for
@@ -64,7 +65,7 @@ class WordErrorScorer:
     def _value(self, metric: str, edits: Edits, detail: str) -> Measurement:
         return Measurement(
             metric,
-            edits.rate,
+            PERCENT * edits.rate,
             numerator=edits.errors,
             denominator=edits.reference_length,
             component=self._name,

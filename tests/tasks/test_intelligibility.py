@@ -58,7 +58,7 @@ def test_hand_counted_word_errors(
         insertions,
     )
     assert (wer.numerator, wer.denominator) == (substitutions + deletions + insertions, words)
-    assert wer.value == pytest.approx(wer.numerator / words)
+    assert wer.value == pytest.approx(100 * wer.numerator / words)
     assert wer.component == "dictated"
 
 
@@ -70,7 +70,7 @@ def test_hand_counted_character_errors_count_spaces() -> None:
 @pytest.mark.parametrize("output", [np.zeros(0, np.float32), None, np.zeros(1600, np.float32)])
 def test_empty_and_silent_output_is_scored_as_deletions(output: np.ndarray | None) -> None:
     wer = by_name(_scorer("").score(item(AUDIO, output, text="three words here")))["wer"]
-    assert (wer.status, wer.value, wer.numerator) == (Status.OK, 1.0, 3)
+    assert (wer.status, wer.value, wer.numerator) == (Status.OK, 100.0, 3)
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "[noise]", "..."])
