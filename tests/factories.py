@@ -24,7 +24,8 @@ METRICS: tuple[tuple[MetricSpec, str, Stage], ...] = (
     (_M("stoi", "STOI", HIGHER, bounds=(-1.0, 1.0), headline=True, ceiling=1.0, decimals=3), "stoi", Stage.AUDIO),
     (_M("mel_distance", "Mel distance", LOWER, bounds=(0.0, None), ceiling=0.0, decimals=3), "mel", Stage.AUDIO),
     (
-        _M("wer", "WER", LOWER, unit="%", bounds=(0.0, None), reducer=Reducer.RATIO, headline=True, decimals=1),
+        _M("wer", "WER", LOWER, unit="%", bounds=(0.0, None), reducer=Reducer.RATIO, headline=True, decimals=1,
+           scale=100.0),
         "wer",
         Stage.AUDIO,
     ),
@@ -174,7 +175,7 @@ class _World:
             return 2.0 * (1 - share), nothing, nothing
         if metric == "wer":
             errors = self.rng.poisson(self.words * np.clip(0.03 + 0.5 * (1 - share) ** 2, 0, 1)).astype(float)
-            return 100 * errors / self.words, 100 * errors, self.words.astype(float)
+            return 100 * errors / self.words, errors, self.words.astype(float)
         if metric == "delay_ms":
             return np.full(n, codec.delay_ms), nothing, nothing
         if metric == "level_db":

@@ -90,7 +90,7 @@ def test_word_error_rate_is_summed_edits_over_summed_words() -> None:
     results = make_results([GOOD, BAD], 80)
     rows = results.view("wer", RECOGNISER).query("codec == 'bad'")
     row = results.summary.get("bad", "wer", RECOGNISER)
-    assert row.estimate == pytest.approx(rows["numerator"].sum() / rows["denominator"].sum())
+    assert row.estimate == pytest.approx(100 * rows["numerator"].sum() / rows["denominator"].sum())
     assert row.estimate != pytest.approx(rows["value"].mean(), rel=1e-6)
 
 
