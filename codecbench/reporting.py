@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codecbench.errors import UsageError, unknown_name
 from codecbench.options import resolve_options
 from codecbench.registering import Registry
-from codecbench.runinfo import FILE_NAME, RunInfo
+from codecbench.runinfo import FILE_NAME
+
+if TYPE_CHECKING:
+    from codecbench.results import RunResults
 
 
 def check_run_folder(folder: Path) -> Path:
@@ -24,8 +28,8 @@ def write_reports(
     out: Path,
     names: Sequence[str] = (),
     settings: Mapping[str, Mapping[str, str]] | None = None,
-) -> tuple[tuple[Path, ...], tuple[RunInfo, ...]]:
-    """Flag each run and write its reports (the default ones where none is named); return files and runs."""
+) -> tuple[tuple[Path, ...], tuple[RunResults, ...]]:
+    """Flag each run and write its reports (the default ones where none is named); return files and results."""
     from codecbench.results import RunResults
     from codecbench.stats.gates import plausibility_flags
 
@@ -44,4 +48,4 @@ def write_reports(
         entry = registry.reports[name]
         options = resolve_options(name, entry.spec.options, (settings or {}).get(name, {}))
         written += entry.render(flagged, out / name, options)
-    return tuple(written), tuple(run.info for run in flagged)
+    return tuple(written), tuple(flagged)

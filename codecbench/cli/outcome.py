@@ -16,7 +16,9 @@ FLAGS_SHOWN = 8
 def print_outcome(outcome: RunOutcome, registry: Registry) -> None:
     """Print the reports' summaries, unavailable codecs, failures, flags and the paths of the reports."""
     console = Console()
-    _print_summaries(console, outcome.folder, registry)
+    for entry in registry.reports.values():
+        if entry.terminal is not None and entry.spec.default:
+            console.print(entry.terminal(outcome.results))
     info = outcome.info
     for codec in info.codecs:
         if codec.unavailable:
@@ -30,15 +32,6 @@ def print_outcome(outcome: RunOutcome, registry: Registry) -> None:
         console.print(f"[magenta]flag[/] … and {len(info.flags) - FLAGS_SHOWN} more in run.json")
     for path in _main_files(outcome):
         console.print(f"[green]wrote[/] {escape(str(path))}", highlight=False, soft_wrap=True)
-
-
-def _print_summaries(console: Console, folder: Path, registry: Registry) -> None:
-    from codecbench.results import RunResults
-
-    results = RunResults.load(folder)
-    for entry in registry.reports.values():
-        if entry.terminal is not None and entry.spec.default:
-            console.print(entry.terminal(results))
 
 
 def _main_files(outcome: RunOutcome) -> list[Path]:

@@ -17,6 +17,7 @@ from codecbench.hashing import digest
 from codecbench.loading import PreparedCodec
 from codecbench.plugins import PluginHost, load_plugins
 from codecbench.reporting import write_reports
+from codecbench.results import RunResults
 from codecbench.runinfo import CodecInfo, CorpusInfo, MetricInfo, RunInfo
 from codecbench.runner.config import RunConfig
 from codecbench.runner.local import LocalEngine
@@ -35,10 +36,15 @@ class RunOutcome:
     """What a run came to; ``partial`` where something asked for was unavailable or failed."""
 
     folder: Path
-    info: RunInfo
+    results: RunResults
     reports: tuple[Path, ...]
     failures: Mapping[str, int]
     partial: bool
+
+    @property
+    def info(self) -> RunInfo:
+        """What the run was, with its flags."""
+        return self.results.info
 
 
 def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | None = None) -> RunOutcome:
@@ -55,11 +61,10 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     groups = group_codecs(selection.codecs, config.store_folder, config.seed)
     records = _execute(config, host, selection, groups, progress)
     write_records(config.out / "records", records)
-    info = _describe(config, selection)
-    info.save(config.out)
-    written, (info,) = write_reports(host.registry, [config.out], config.out, config.reports, config.settings)
+    _describe(config, selection).save(config.out)
+    written, (results,) = write_reports(host.registry, [config.out], config.out, config.reports, config.settings)
     failures = _count_failures(records)
-    return RunOutcome(config.out, info, written, failures, _is_partial(config, selection, failures))
+    return RunOutcome(config.out, results, written, failures, _is_partial(config, selection, failures))
 
 
 def _make_folder(config: RunConfig) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from codecbench_transformers.codec import TransformersCodec
-from codecbench_transformers.loading import check_config, load_model
 from transformers import DacModel
 
 from codecbench import CodecSpec
 from codecbench_dac import CODEBOOK_SIZE
+from codecbench_transformers.codec import TransformersCodec
+from codecbench_transformers.loading import check_config, load_model
 
 
 def load_dac(spec: CodecSpec, folder: Path, device: str) -> DacCodec:

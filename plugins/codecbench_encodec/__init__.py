@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from codecbench_transformers import HubWeights, weights_option
-
 from codecbench import Batching, Codec, CodecContext, CodecSpec, KnownFailure, StreamSpec, hookimpl
+from codecbench_transformers import HubWeights, weights_option
 
 if TYPE_CHECKING:
     from codecbench.registering import RegisterCodec

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from codecbench_transformers.codec import TransformersCodec
-from codecbench_transformers.loading import check_config, load_model
 from transformers import EncodecModel
 
 from codecbench import CodecSpec, Unavailable
 from codecbench_encodec import CODEBOOK_SIZE, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from codecbench_transformers.codec import TransformersCodec
+from codecbench_transformers.loading import check_config, load_model
 
 _EXPECTED = {
     "sampling_rate": SAMPLE_RATE_HZ,

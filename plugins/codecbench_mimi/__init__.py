@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from codecbench_transformers import HubWeights, weights_option
-
 from codecbench import Batching, Codec, CodecContext, CodecSpec, StreamSpec, hookimpl
+from codecbench_transformers import HubWeights, weights_option
 
 if TYPE_CHECKING:
     from codecbench.registering import RegisterCodec

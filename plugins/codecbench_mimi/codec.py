@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from codecbench_transformers.codec import TransformersCodec
-from codecbench_transformers.loading import check_config, load_model
 from transformers import MimiModel
 
 from codecbench import CodecSpec, Unavailable
 from codecbench_mimi import CODEBOOK_SIZE, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from codecbench_transformers.codec import TransformersCodec
+from codecbench_transformers.loading import check_config, load_model
 
 _EXPECTED = {
     "sampling_rate": SAMPLE_RATE_HZ,

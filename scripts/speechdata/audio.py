@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
+
 from codecbench_corpora.g722 import read_g722
 
 from .records import SAMPLE_RATE_HZ, FloatSamples, Int16Samples

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
 from codecbench_corpora.g722 import decode_g722
 
 from .asterisk import VOICES, Voice, prompt_files, prompt_texts

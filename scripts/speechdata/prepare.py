@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
 from codecbench_corpora.g722 import G722DecodeError
 
 from .audio import Limits, read_recording, to_int16, trim, why_junk

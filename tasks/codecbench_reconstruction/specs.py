@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
 
-from codecbench.contracts.metric import Direction, MetricSpec, ScorerSpec
+from codecbench.contracts.metric import Direction, MetricRole, MetricSpec, ScorerSpec
 
 SAMPLE_RATE_HZ = 16000
 SI_SDR_LIMIT_DB = 100.0
@@ -138,6 +138,7 @@ WAVEFORM = ScorerSpec(
             bounds=(-250.0, 250.0),
             ceiling=0.0,
             decimals=1,
+            role=MetricRole.DELAY,
             description="By how much the output lags the reference; negative: leads.",
             source="generalised cross-correlation, Knapp & Carter, 1976",
         ),
@@ -148,6 +149,7 @@ WAVEFORM = ScorerSpec(
             unit="dB",
             ceiling=0.0,
             decimals=1,
+            role=MetricRole.LEVEL,
             description="RMS level of the output over that of the reference.",
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecbench.contracts.codec import OptionSpec
-from codecbench.contracts.metric import Direction, MetricSpec, Reducer, ScorerSpec, Stage
+from codecbench.contracts.metric import Direction, MetricRole, MetricSpec, Reducer, ScorerSpec, Stage
 
 
 def _metric(name: str, title: str, direction: Direction, unit: str, decimals: int, description: str) -> MetricSpec:
@@ -16,6 +16,7 @@ def _metric(name: str, title: str, direction: Direction, unit: str, decimals: in
         reducer=Reducer.CORPUS,
         decimals=decimals,
         description=description,
+        role=MetricRole.COST,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecbench.contracts.codec import OptionSpec
-from codecbench.contracts.metric import Direction, MetricSpec, Reducer, ScorerSpec, Stage
+from codecbench.contracts.metric import Direction, MetricRole, MetricSpec, Reducer, ScorerSpec, Stage
 
 RATES = ScorerSpec(
     "rates",
@@ -15,6 +15,7 @@ RATES = ScorerSpec(
             unit="Hz",
             bounds=(0.0, None),
             reducer=Reducer.RATIO,
+            role=MetricRole.OTHER,
             description="Frames of each stream over real duration.",
         ),
         MetricSpec(
@@ -26,6 +27,7 @@ RATES = ScorerSpec(
             reducer=Reducer.RATIO,
             headline=True,
             decimals=1,
+            role=MetricRole.TOKEN_RATE,
             description="Codes of all codebooks over real duration.",
         ),
         MetricSpec(
@@ -37,6 +39,7 @@ RATES = ScorerSpec(
             reducer=Reducer.RATIO,
             headline=True,
             decimals=0,
+            role=MetricRole.BITRATE,
             description="Real bits (fixed length per code, side information, or coded bytes) over real duration.",
         ),
         MetricSpec(
@@ -47,6 +50,7 @@ RATES = ScorerSpec(
             bounds=(0.0, None),
             reducer=Reducer.RATIO,
             decimals=1,
+            role=MetricRole.OTHER,
             description="Codes of all codebooks over the words of the text.",
         ),
     ),
@@ -65,6 +69,7 @@ TEXT_TOKENS = ScorerSpec(
             bounds=(0.0, None),
             reducer=Reducer.RATIO,
             decimals=1,
+            role=MetricRole.OTHER,
             description="Codes of all codebooks over the tokens that a text tokenizer makes of the text.",
         ),
     ),
@@ -87,6 +92,7 @@ CODEBOOKS = ScorerSpec(
             bounds=(0.0, None),
             reducer=Reducer.CORPUS,
             decimals=0,
+            role=MetricRole.OTHER,
             description="Bit rate that the codec declares.",
         ),
         MetricSpec(
@@ -96,6 +102,7 @@ CODEBOOKS = ScorerSpec(
             bounds=(0.0, 1.0),
             reducer=Reducer.CORPUS,
             decimals=3,
+            role=MetricRole.CODEBOOK_USE,
             description="Share of a codebook's entries that occur; grows with the number of frames, kept beside it.",
         ),
         MetricSpec(
@@ -105,6 +112,7 @@ CODEBOOKS = ScorerSpec(
             unit="bit",
             bounds=(0.0, None),
             reducer=Reducer.CORPUS,
+            role=MetricRole.CODEBOOK_ENTROPY,
             description="Entropy of a codebook's entries, each frame alone.",
             source=_MILLER,
         ),
@@ -115,6 +123,7 @@ CODEBOOKS = ScorerSpec(
             bounds=(1.0, None),
             reducer=Reducer.CORPUS,
             decimals=0,
+            role=MetricRole.OTHER,
             description="2 to the codebook entropy.",
             source=_MILLER,
         ),
@@ -126,6 +135,7 @@ CODEBOOKS = ScorerSpec(
             bounds=(0.0, None),
             reducer=Reducer.CORPUS,
             decimals=0,
+            role=MetricRole.ENTROPY_BITRATE,
             description="Codebook entropies times frames over duration: the cost under an ideal coder of single codes.",
             source=_MILLER,
         ),

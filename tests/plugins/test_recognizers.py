@@ -8,16 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import codecbench_pocketsphinx
-import codecbench_whisper
 import numpy as np
 import pytest
 import soundfile
-from codecbench_whisper import assets, hub
 
+import codecbench_pocketsphinx
+import codecbench_whisper
 from codecbench import RecognizerContext, Unavailable
 from codecbench.plugins import PluginHost
 from codecbench.registering import RecognizerEntry
+from codecbench_whisper import assets, hub
 
 BUILTIN = Path(__file__).resolve().parents[2] / "plugins" / "codecbench_corpora" / "data" / "builtin"
 OFFLINE = ["whisper-tiny.en", "pocketsphinx"]

@@ -12,10 +12,6 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 from codec_testing import host, speech
-from codecbench_recorded.codec import digest
-from codecbench_recorded.command import main
-from codecbench_recorded.manifest import read_recordings
-from codecbench_recorded.pages import pages
 
 from codecbench import AudioPassthrough, BadInput, Batch, Codec, Corpus, Unavailable, UsageError, Utterance, Waveforms
 from codecbench.audio.delay import align
@@ -23,6 +19,10 @@ from codecbench.audio.reading import read_audio
 from codecbench.audio.resample import resample
 from codecbench.loading import open_codec, prepare
 from codecbench.options import resolve_options
+from codecbench_recorded.codec import digest
+from codecbench_recorded.command import main
+from codecbench_recorded.manifest import read_recordings
+from codecbench_recorded.pages import pages
 
 RECORDED = "codecbench_recorded"
 

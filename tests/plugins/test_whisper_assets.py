@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
 from codecbench_whisper import assets
 
 
@@ -57,9 +58,7 @@ def test_wrong_bytes_in_the_package_are_refused(
     assert not list(fresh_cache.glob("whisper/tiny.en-*/model.bin"))
 
 
-def test_missing_package_names_the_line_that_installs_it(
-    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_package_names_the_line_that_installs_it(fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> metadata.Distribution:
         raise metadata.PackageNotFoundError(name)
 

@@ -9,6 +9,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from codecbench.registering import PluginRegistrar
+from codecbench.results import RunResults
+from codecbench.stats.curves import pareto_front, rate_curves
 from codecbench_plots import SPEC, register_reports, theme
 from codecbench_plots.bars import bar_plots
 from codecbench_plots.codebooks import codebook_plots
@@ -16,11 +21,6 @@ from codecbench_plots.common import Plot
 from codecbench_plots.distributions import distribution_plots
 from codecbench_plots.rate import rate_plots
 from codecbench_plots.render import write_plots
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-from codecbench.registering import PluginRegistrar
-from codecbench.results import RunResults
-from codecbench.stats.curves import pareto_front, rate_curves
 from tests.factories import IDENTITY, RECOGNISER, FakeCodec, make_results, realistic_codecs, rvq
 from tests.reports.hostile import HOSTILE
 

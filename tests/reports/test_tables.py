@@ -12,6 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from codecbench.registering import PluginRegistrar
+from codecbench.results import RunResults
 from codecbench_tables import SPEC, register_reports
 from codecbench_tables.formats import to_latex, to_markdown
 from codecbench_tables.frames import codebooks_frame
@@ -20,11 +25,6 @@ from codecbench_tables.render import write_tables
 from codecbench_tables.terminal import notes as terminal_notes
 from codecbench_tables.terminal import summary_table as terminal_table
 from codecbench_tables.text import clean, csv
-from markdown_it import MarkdownIt
-from rich.console import Console
-
-from codecbench.registering import PluginRegistrar
-from codecbench.results import RunResults
 from tests.factories import IDENTITY, RECOGNISER, FakeCodec, make_results, realistic_codecs
 from tests.reports.hostile import HOSTILE
 

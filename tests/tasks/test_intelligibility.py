@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 
-import codecbench_intelligibility
 import numpy as np
 import pytest
+from task_testing import by_name, item, record
+
+import codecbench_intelligibility
+from codecbench import CodecSpec, CodecView, RecognizerSpec, Reducer, ScorerContext, Status, Transcript, UsageError
+from codecbench.plugins import PluginHost
 from codecbench_intelligibility.dwer import DifferentialScorer
 from codecbench_intelligibility.normalizers import normalizer_for
 from codecbench_intelligibility.scorer import WordErrorScorer
-from task_testing import by_name, item, record
-
-from codecbench import CodecSpec, CodecView, RecognizerSpec, Reducer, ScorerContext, Status, Transcript, UsageError
-from codecbench.plugins import PluginHost
 
 AUDIO = np.full(1600, 0.1, np.float32)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import codecbench_reconstruction
 import numpy as np
 import pytest
 import scipy.signal
 import soundfile
-from codecbench_reconstruction.perceptual import PESQ_MAX_UTTERANCES, STOI_MIN_SAMPLES, pesq, stoi
-from codecbench_reconstruction.utterances import most_utterances
 from task_testing import RATE_HZ, REPOSITORY, by_name, delayed, item, librivox, make, noisy, speech
 
+import codecbench_reconstruction
 from codecbench import Status
 from codecbench.audio.resample import resample
+from codecbench_reconstruction.perceptual import PESQ_MAX_UTTERANCES, STOI_MIN_SAMPLES, pesq, stoi
+from codecbench_reconstruction.utterances import most_utterances
 
 PAIR = REPOSITORY / "tests" / "golden" / "pesq"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 
-import codecbench_reconstruction
 import numpy as np
 import pytest
 from task_testing import RATE_HZ, by_name, item, make, noisy, speech
 
+import codecbench_reconstruction
 from codecbench import Status, Unavailable
 from codecbench.plugins import PluginHost
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 
-import codecbench_speed
 import pytest
 import torch
-from codecbench_speed import batches, clock
-from codecbench_speed.memory import MemoryMeter
 from task_testing import make
 
+import codecbench_speed
 from codecbench import Batch, Batching, Codec, CodecSpec, Encoded, Measurement, Status, Waveforms, single_stream
+from codecbench_speed import batches, clock
+from codecbench_speed.memory import MemoryMeter
 
 RATE_HZ = 1000
 

@@ -7,16 +7,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import codecbench_token_rate
 import numpy as np
 import pytest
 import torch
-from codecbench_token_rate.codebooks import CodebookScorer
-from codecbench_token_rate.entropy import entropy_bits, plug_in_entropy_bits
-from codecbench_token_rate.rates import RateScorer
-from codecbench_token_rate.text_tokens import TextTokenScorer
 from task_testing import RATE_HZ, item, make, record
 
+import codecbench_token_rate
 from codecbench import (
     AudioPassthrough,
     Bitstream,
@@ -32,6 +28,10 @@ from codecbench import (
     Waveforms,
     single_stream,
 )
+from codecbench_token_rate.codebooks import CodebookScorer
+from codecbench_token_rate.entropy import entropy_bits, plug_in_entropy_bits
+from codecbench_token_rate.rates import RateScorer
+from codecbench_token_rate.text_tokens import TextTokenScorer
 
 SECONDS = 2.0
 AUDIO = np.full(int(SECONDS * RATE_HZ), 0.1, np.float32)

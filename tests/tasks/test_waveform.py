@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import codecbench_reconstruction
 import numpy as np
 import pytest
 import scipy.signal
-from codecbench_reconstruction.spectral import MIN_SAMPLES, mel_distance, mrstft_distance
-from codecbench_reconstruction.waveform import level_difference_db, si_sdr
 from task_testing import RATE_HZ, by_name, delayed, item, make, noisy, speech
 
+import codecbench_reconstruction
 from codecbench import Direction, Status
+from codecbench_reconstruction.spectral import MIN_SAMPLES, mel_distance, mrstft_distance
+from codecbench_reconstruction.waveform import level_difference_db, si_sdr
 
 
 def _orthogonal_noise(reference: np.ndarray, snr_db: float) -> np.ndarray:

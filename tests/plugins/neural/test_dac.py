@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codecbench_dac import SPECS, register_codecs
-from codecbench_dac.codec import load_dac
 from transformers import DacModel
 
 from codecbench import Batch, CodecSpec, Tokens, Unavailable, Utterance
@@ -20,6 +18,8 @@ from codecbench.audio.resample import resample
 from codecbench.loading import prepare
 from codecbench.names import resolve
 from codecbench.plugins import PluginHost
+from codecbench_dac import SPECS, register_codecs
+from codecbench_dac.codec import load_dac
 
 MakeBatch = Callable[..., Batch]
 each_variant = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.variant)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from codecbench_encodec import SPEC, SPEC_32, register_codecs
-from codecbench_encodec.codec import EncodecCodec, load_encodec
 from neural_checkpoints import write_encodec
 from transformers import EncodecModel
 
@@ -16,6 +14,8 @@ from codecbench import Batch, Tokens, Unavailable
 from codecbench.loading import prepare
 from codecbench.names import resolve
 from codecbench.plugins import PluginHost
+from codecbench_encodec import SPEC, SPEC_32, register_codecs
+from codecbench_encodec.codec import EncodecCodec, load_encodec
 
 MakeBatch = Callable[..., Batch]
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from codecbench_mimi import SPEC, SPEC_32, WEIGHTS, register_codecs
-from codecbench_mimi.codec import MimiCodec, load_mimi
 from neural_checkpoints import write_mimi
 from safetensors import safe_open
 from transformers import MimiModel
@@ -19,6 +17,8 @@ from codecbench import Batch, Tokens, Unavailable, UsageError
 from codecbench.loading import load, prepare
 from codecbench.names import resolve
 from codecbench.plugins import PluginHost
+from codecbench_mimi import SPEC, SPEC_32, WEIGHTS, register_codecs
+from codecbench_mimi.codec import MimiCodec, load_mimi
 
 MakeBatch = Callable[..., Batch]
 

@@ -7,17 +7,17 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 import codecbench_dac
 import codecbench_encodec
 import codecbench_mimi
 import codecbench_speechtokenizer
-import pytest
+from codecbench import Codec
+from codecbench.conformance import Subject, Verdict, check
 from codecbench_dac.codec import load_dac
 from codecbench_encodec.codec import load_encodec
 from codecbench_mimi.codec import load_mimi
-
-from codecbench import Codec
-from codecbench.conformance import Subject, Verdict, check
 
 # Random weights give noise, so there is no delay to measure; a known failure is one that the specification names.
 EXPECTED = (Verdict.PASS, Verdict.NOT_APPLICABLE, Verdict.DECLARED, Verdict.BLOCKED)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from codecbench_speechtokenizer import HUB_FOLDER, SPEC, register_codecs
-from codecbench_speechtokenizer.codec import SpeechTokenizerCodec, load_speechtokenizer
-from codecbench_speechtokenizer.upstream import model_class
 from neural_checkpoints import write_speechtokenizer
 
 from codecbench import Batch, Tokens, Unavailable
 from codecbench.loading import prepare
 from codecbench.plugins import PluginHost
+from codecbench_speechtokenizer import HUB_FOLDER, SPEC, register_codecs
+from codecbench_speechtokenizer.codec import SpeechTokenizerCodec, load_speechtokenizer
+from codecbench_speechtokenizer.upstream import model_class
 
 pytestmark = pytest.mark.skipif(find_spec("speechtokenizer") is None, reason="the extra is not installed")
 MakeBatch = Callable[..., Batch]
