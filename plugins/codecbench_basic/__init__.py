@@ -22,6 +22,7 @@ MULAW = {
         "mulaw",
         "8khz",
         description="logarithmic 8-bit companding of telephony (G.711), 64 kbit/s",
+        default=True,
         sample_rate_hz=8000,
         streams=(StreamSpec(8000.0, (256,)),),
         causal=True,
@@ -52,6 +53,7 @@ def parse_noise(variant: str) -> CodecSpec:
         f"{snr_db:g}db",
         description=f"the input plus white noise at {snr_db:g} dB SNR: a known degradation",
         role=Role.FLOOR,
+        default=snr_db == 10,
         licence_code=LICENCE,
     )
 

@@ -19,6 +19,7 @@ SPEC = CodecSpec(
     description="LPCNet vocoder at 1733 bit/s, 16 kHz, weights lpcnet_191005_v1.0: generative, waveform not kept",
     sample_rate_hz=SAMPLE_RATE_HZ,
     bitrate_bps=FRAME_BITS * SAMPLE_RATE_HZ / FRAME_SAMPLES,
+    default=True,
     algorithmic_delay_samples=FRAME_SAMPLES + DELAY_SAMPLES,
     frame_samples=FRAME_SAMPLES,
     licence_code="BSD-3-Clause (LPCNet), LGPL-2.1 (Codec 2)",

@@ -38,6 +38,7 @@ def spec_of(variant: str) -> CodecSpec:
         description=f"Lyra V2 (SoundStream), {VARIANTS[variant]} residual quantisers of 4 bits at 50 Hz",
         sample_rate_hz=SAMPLE_RATE_HZ,
         streams=(stream,),
+        default=variant in {"3.2kbps", "6kbps"},
         causal=True,
         algorithmic_delay_samples=FRAME_SAMPLES,
         truncatable=True,
