@@ -161,7 +161,6 @@ class TrainConfig:
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
     micro_batches: int = 1
     ema_decay: float = 0.0
-    compile: bool = False
     model: ModelConfig = field(default_factory=ModelConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)

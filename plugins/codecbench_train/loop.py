@@ -307,6 +307,8 @@ def _loop(run: Run, display: Display | None, stop: StopRequest) -> None:
         if stopping or due(run, config.log.save_every_steps):
             save(run)
         if display and scorer:
+            if due(run, config.scoring.every_steps):
+                scorer.wait()
             show_scores(run, display, scorer)
             if due(run, config.scoring.every_steps):
                 scorer.start(export(run, f"step-{run.progress.step:08d}"), run.progress.step)

@@ -44,12 +44,14 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if ranks() == 1:
         return
     bucket: list[nn.Parameter] = []
+    elements = 0
     for parameter in parameters:
         if parameter.requires_grad:
             bucket.append(parameter)
-        if sum(p.numel() for p in bucket) >= _BUCKET_ELEMENTS:
+            elements += parameter.numel()
+        if elements >= _BUCKET_ELEMENTS:
             _sum_bucket(bucket)
-            bucket = []
+            bucket, elements = [], 0
     if bucket:
         _sum_bucket(bucket)
 

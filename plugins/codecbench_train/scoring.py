@@ -47,8 +47,7 @@ class CheckpointScorer:
         return self.folder / f"step-{step:08d}"
 
     def start(self, weights: Path, step: int) -> None:
-        """Score ``weights`` (a file that will not change) as the model at ``step``; waits for the one before."""
-        self.wait()
+        """Score ``weights`` (a file that will not change) as the model at ``step``; one at a time."""
         folder = self.run_folder(step)
         folder.mkdir(parents=True, exist_ok=True)
         call = scoring_command(self.config, weights, folder, self.folder / "store")

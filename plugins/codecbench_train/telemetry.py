@@ -33,7 +33,7 @@ class BookHealth:
 def book_health(counts: Tensor) -> BookHealth:
     """Health of one codebook from how often each entry was chosen, ``counts[N]``."""
     p = counts.double() / counts.sum().clamp_min(1)
-    entropy = float(-(p * p.clamp_min(1e-300).log()).sum())
+    entropy = abs(float((p * p.clamp_min(1e-300).log()).sum()))
     return BookHealth(math.exp(entropy), entropy / math.log(len(counts)), int((counts == 0).sum()))
 
 

@@ -16,10 +16,9 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from codecbench_whisper.assets import cache_folder
-
 from codecbench.errors import UsageError
 from codecbench_train.data.entries import AUDIO_SUFFIXES, Entry, Listing, duration_s
+from codecbench_whisper.assets import cache_folder
 
 _INDEX_VERSION = 1
 

@@ -7,13 +7,13 @@ import tomllib
 
 import pytest
 import torch
+
+from codecbench.errors import UsageError
 from codecbench_train.cli import data_tables, resolve, shipped_configs
 from codecbench_train.config import OptimizerConfig, SourceConfig, TrainConfig
 from codecbench_train.models import build_model
 from codecbench_train.optimizers import adamw, clip, learning_rate, update_average
 from codecbench_train.toml import build, dump, settings_tables
-
-from codecbench.errors import UsageError
 
 
 def test_dump_reads_back_to_the_same() -> None:
@@ -68,7 +68,8 @@ def test_learning_rate_starts_above_zero_peaks_and_ends_at_final() -> None:
 
 
 def test_no_decay_on_codebooks_norms_gains_and_biases() -> None:
-    config = build(TrainConfig, {"model": {"preset": "tiny", "overrides": ["quantizer.update=gradient"]}})
+    overrides = ["quantizer.update=gradient", "quantizer.start_step=0"]
+    config = build(TrainConfig, {"model": {"preset": "tiny", "overrides": overrides}})
     model = build_model(config.model, 0)
     optimizer = adamw(model, OptimizerConfig(), model.no_decay_parameter_names())
     names = {id(p): name for name, p in model.named_parameters()}

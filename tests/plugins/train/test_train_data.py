@@ -12,6 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codecbench.errors import BadInput, UsageError
 from codecbench_train.config import DataConfig, SourceConfig
 from codecbench_train.corpus import dev_speakers, open_corpus
 from codecbench_train.data import augment
@@ -20,10 +24,6 @@ from codecbench_train.data.crops import read_crop
 from codecbench_train.data.entries import Entry, list_source
 from codecbench_train.data.loader import CropDataset, StepSampler, training_loader
 from codecbench_train.data.sampling import BLOCK_SAMPLES, Mixture, shares
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from codecbench.errors import BadInput, UsageError
 
 RATE = 16_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from codecbench_train.discriminators import Discriminators, PeriodDiscriminator, SpectrogramDiscriminator
 
 

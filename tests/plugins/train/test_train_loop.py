@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import torch
 import training_runs
+from torch import Tensor, nn
+
+from codecbench.errors import UsageError
 from codecbench_train import checkpoints, loop
 from codecbench_train.checkpoints import CheckpointError
 from codecbench_train.config import TrainConfig
@@ -20,9 +23,6 @@ from codecbench_train.loop import Run, batches_of, set_up, train_step
 from codecbench_train.objective import Counts
 from codecbench_train.stopping import TrainingStopped
 from codecbench_train.telemetry import Report, book_health
-from torch import Tensor, nn
-
-from codecbench.errors import UsageError
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +123,7 @@ def _weights(run: Run) -> dict[str, Tensor]:
 
 def test_micro_batches_give_the_same_step_as_one_batch(tmp_path: Path, teacher: Path) -> None:
     """Two accumulated halves against the whole, gradient codebooks, float64 (k-means starts need the whole batch)."""
-    shared = ("precision=fp64", "model.overrides=[\"quantizer.update='gradient'\"]")
+    shared = ("precision=fp64", 'model.overrides=["quantizer.update=\'gradient\'", "quantizer.start_step=0"]')
     results = []
     for parts in (1, 2):
         run = _run(training_runs.config(teacher, *shared, f"micro_batches={parts}"), tmp_path / str(parts))
@@ -274,6 +274,7 @@ def test_book_health(counts: Sequence[float], perplexity: float, entropy: float,
 
 def test_a_run_folder_is_not_overwritten(tmp_path: Path, teacher: Path) -> None:
     from click.testing import CliRunner
+
     from codecbench_train.cli import train
 
     run = _run(training_runs.config(teacher), tmp_path)

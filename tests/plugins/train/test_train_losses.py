@@ -6,6 +6,8 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from codecbench_train.losses.adversarial import (
     Judgement,
     discriminator_loss,
@@ -16,7 +18,6 @@ from codecbench_train.losses.distillation import ResynthesisDistillation, teache
 from codecbench_train.losses.feature_distillation import feature_distillation_loss, pool_to_frames
 from codecbench_train.losses.logmel import WhisperLogMel
 from codecbench_train.losses.mel import MultiScaleMelLoss
-from torch import Tensor, nn
 
 
 def _speechlike(rows: int, samples: int, seed: int = 0) -> Tensor:

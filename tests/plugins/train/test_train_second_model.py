@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 import training_runs
+
+from codecbench import Batch, CodecContext
 from codecbench_speechtokenizer_style import codec_spec, make_codec
 from codecbench_speechtokenizer_style.model import build, load
 from codecbench_train.loop import batches_of, export, set_up, train_step
 from codecbench_train.toml import settings_tables
-
-from codecbench import Batch, CodecContext
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from codecbench.errors import Unavailable, UsageError
 from codecbench_train.teacher import Teacher, load_teacher
 from codecbench_train.teacher.ctranslate2 import ModelBinError, read_model_bin
 from codecbench_train.teacher.whisper import from_model_bin
-
-from codecbench.errors import Unavailable, UsageError
 
 
 def _tiny_en() -> Teacher:
