@@ -90,13 +90,17 @@ def encode(model: LMSPT, audio: Tensor, frames: Tensor | None, books: int) -> Te
 def decode(model: LMSPT, decoder: Decoder, lookup: Lookup, codes: Tensor, frames: Tensor | None) -> Tensor:
     """Audio ``[B, 1, F * hop]`` in float32 at least; ``lookup`` turns codes into the latent that ``decoder`` reads."""
     hop = decoder.hop_samples
-    kept = []
-    for chunk in plan(codes.shape[-1], _chunk_frames(model), decoder.context_frames):
+    rows, _, total = codes.shape
+    whole = torch.empty(0)
+    for chunk in plan(total, _chunk_frames(model), decoder.context_frames):
         flow = Flow(_part(frames, chunk, 1))
         latent = flow.mask(lookup(codes[..., chunk.start : chunk.stop])).to(weight_dtype(decoder))
         audio = decoder(latent, flow)
         # Odd strides of the release lose a few samples at the end: silence, as in its training.
         audio = F.pad(audio, (0, (chunk.stop - chunk.start) * hop - audio.shape[-1]))
+        if chunk.keep_from == 0:
+            whole = audio.new_empty(rows, 1, total * hop, dtype=torch.promote_types(audio.dtype, torch.float32))
+        # Copied at once: the memory behind a CUDA graph's output is used again by the next chunk.
         keep = slice((chunk.keep_from - chunk.start) * hop, (chunk.keep_to - chunk.start) * hop)
-        kept.append(audio[..., keep].to(torch.promote_types(audio.dtype, torch.float32)))
-    return torch.cat(kept, dim=-1)
+        whole[..., chunk.keep_from * hop : chunk.keep_to * hop] = audio[..., keep]
+    return whole

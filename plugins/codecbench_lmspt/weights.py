@@ -144,6 +144,7 @@ def save(model: LMSPT, path: str | Path, dtype: torch.dtype, licence: str) -> Pa
     # Written whole, then renamed: a reader never sees half a file.
     partial = path.with_suffix(".partial")
     save_file(state, str(partial), metadata=metadata)
+    partial.chmod(0o644)  # the writer makes it readable by its owner alone
     partial.replace(path)
     return path
 
