@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from codecbench_lmspt import LMSPT, load_preset
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from codecbench.hardware import describe_hardware, versions
+from codecbench_lmspt import LMSPT, load_preset
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "plugins" / "lmspt"))

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from codecbench_lmspt import LMSPT, load_preset
 from codecbench_lmspt.spec import ModelSpec
 from codecbench_lmspt.weights import inference_state
-from torch import Tensor
 
 SMALL_RELEASE = {
     "name": "release",

@@ -6,11 +6,12 @@ import itertools
 
 import pytest
 import torch
-from codecbench_lmspt import LMSPT
 from conftest import model_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lmspt_made_up import SMALL_RELEASE
+
+from codecbench_lmspt import LMSPT
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from codecbench_lmspt import LMSPT, load_preset
-from codecbench_lmspt.codec import LMSPTCodec
-from codecbench_lmspt.variants import codec_spec
 from conftest import model_of
 from lmspt_made_up import SMALL_RELEASE
 
@@ -19,6 +16,9 @@ from codecbench.conformance import PROPERTIES, Examination, settle, subject_by_n
 from codecbench.loading import open_codec, prepare
 from codecbench.plugins import PluginHost
 from codecbench.registering import Registry
+from codecbench_lmspt import LMSPT, load_preset
+from codecbench_lmspt.codec import LMSPTCodec
+from codecbench_lmspt.variants import codec_spec
 
 
 @pytest.fixture(scope="module")

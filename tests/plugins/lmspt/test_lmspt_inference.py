@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from codecbench_lmspt import LMSPT
-from codecbench_lmspt.chunks import plan
 from conftest import SMALL_PAPER, model_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lmspt_made_up import SMALL_RELEASE
 from torch import Tensor
+
+from codecbench_lmspt import LMSPT
+from codecbench_lmspt.chunks import plan
 
 TOLERANCE = 1e-10
 ARCHITECTURES = {"tiny": ("tiny", None), "paper": ("paper-12.5hz", SMALL_PAPER), "release": ("release", SMALL_RELEASE)}

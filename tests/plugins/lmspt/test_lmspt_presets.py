@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from codecbench_lmspt import LMSPT, load_preset
 from codecbench_lmspt.presets import PresetError, preset_names, spec_from_table, spec_to_table
 from codecbench_lmspt.spec import ModelSpec

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
 from codecbench_lmspt import load_preset
 from codecbench_lmspt.codebook import Codebook, StepContext, kmeans
 from codecbench_lmspt.quantizer import SplitQuantizer
 from codecbench_lmspt.spec import QuantizerSpec
 from codecbench_lmspt.training import draw_kept_books
-from torch import Tensor
 
 EMA = QuantizerSpec(16, 8, 3, 4, "per-stream", "euclidean", "ema", False, ema_decay=0.8, dead_code_share=0.0)
 GRADIENT = replace(EMA, projection="per-book", search="cosine", update="gradient", semantic_subtraction=True)

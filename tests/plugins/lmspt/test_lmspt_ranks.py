@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from codecbench_lmspt import LMSPT, load_preset
 from torch import Tensor, multiprocessing
 from torch import distributed as dist
+
+from codecbench_lmspt import LMSPT, load_preset
 
 STEPS, ROWS = 6, 4
 # A tiny batch for many entries, so that restarts happen at every step.

@@ -11,10 +11,11 @@ import lmspt_reference as reference
 import numpy as np
 import pytest
 import torch
-from codecbench_lmspt import LMSPT, load_preset
-from codecbench_lmspt.weights import apply_state, inference_state
 from lmspt_made_up import small_release, small_release_state
 from torch import Tensor, nn
+
+from codecbench_lmspt import LMSPT, load_preset
+from codecbench_lmspt.weights import apply_state, inference_state
 
 ENCODER, DECODER, AUX = [2, 3, 4], [4, 3, 2], [4, 2, 2]
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch import Tensor, nn
+
 from codecbench_lmspt import LMSPT, load_preset
 from codecbench_lmspt.training import TrainingOutput
-from torch import Tensor, nn
 
 
 def build(overrides: dict[str, object] | None = None, preset: str = "tiny") -> LMSPT:

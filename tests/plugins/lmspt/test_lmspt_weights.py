@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from codecbench_lmspt import LMSPT, load_preset, weights
 from codecbench_lmspt.files import WeightsError
-from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
