@@ -1,0 +1,120 @@
+"""Score the recorded outputs of real codecs, page by page, and keep the tables and plots.
+
+    python scripts/recorded_comparison.py --manifest ../shared/pairs/manifest.jsonl --root ../shared \
+        --out docs/results/recorded
+
+Each source page chose its own clips, so each gets a table of its own, on the originals that all of its systems share;
+where a page's systems share none, the largest sets of systems that share originals are compared instead. The audio is
+not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from codecbench_recorded.manifest import read_recordings
+from codecbench_recorded.pages import Page, pages
+
+TASKS = "reconstruction,intelligibility,token_rate"
+KEPT = ("tables/summary.md", "tables/summary.tex", "tables/metrics.csv")
+# Shared originals looked for, from many systems to few: below the last, nothing can be compared.
+ENOUGH_ORIGINALS = (20, 10, 2)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems of one page and the originals that they all recorded."""
+
+    page: str
+    systems: tuple[str, ...]
+    num_originals: int
+    number: int
+
+    @property
+    def slug(self) -> str:
+        """Name of the folder of its results."""
+        page = re.sub(r"[^a-z0-9]+", "-", self.page.split("/")[-1].lower()).strip("-")
+        return f"{page}-{self.number}"
+
+
+def comparisons(page: Page) -> Iterator[Comparison]:
+    """Yield the comparisons of a page: sets of systems that cover it, each on the originals that it shares."""
+    left, number = list(page.systems), 0
+    for enough in ENOUGH_ORIGINALS:
+        while left and (chosen := _largest(page, left, enough)) is not None:
+            number += 1
+            yield Comparison(page.name, chosen, len(page.common_ids(chosen)), number)
+            left = [system for system in left if system not in chosen]
+    if left:
+        print(f"{page.name}: not compared, they share no two originals with another: {', '.join(left)}", flush=True)
+
+
+def _largest(page: Page, left: list[str], enough: int) -> tuple[str, ...] | None:
+    """Return the largest set of systems, with at least one not compared yet, that shares ``enough`` originals."""
+    everything = list(page.systems)
+    for size in range(len(everything), 1, -1):
+        fitting = [
+            chosen
+            for chosen in combinations(everything, size)
+            if set(chosen) & set(left) and len(page.common_ids(chosen)) >= enough
+        ]
+        if fitting:
+            return max(fitting, key=lambda chosen: (len(set(chosen) & set(left)), len(page.common_ids(chosen))))
+    return None
+
+
+def run(comparison: Comparison, manifest: Path, root: Path, work: Path) -> Path:
+    """Run codecbench over one comparison; what an earlier call scored is not scored again."""
+    folder = work / comparison.slug
+    command = [
+        *(sys.executable, "-m", "codecbench", "run", "--corpus", f"pairs:{manifest}", "--tasks", TASKS),
+        *("--codecs", ",".join(f"recorded:{system}" for system in comparison.systems)),
+        *("--out", str(folder), "--store", str(work / "store")),
+        *("--set", f"recorded.manifest={manifest}", "--set", f"recorded.root={root}", "--set", f"pairs.root={root}"),
+        *("--set", f"pairs.page={comparison.page}", "--set", f"pairs.systems={','.join(comparison.systems)}"),
+    ]
+    done = subprocess.run(command, check=False)
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{comparison.slug}: codecbench run ended with {done.returncode}")
+    return folder
+
+
+def keep(folder: Path, out: Path) -> None:
+    """Copy tables and plots of one comparison."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        shutil.copy(folder / name, out / Path(name).name)
+    for plot in sorted((folder / "plots").glob("*.png")):
+        if plot.name.startswith(("bars-", "rate-")):
+            shutil.copy(plot, out / plot.name)
+
+
+def main() -> None:
+    """Run every comparison and write the index."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("runs/recorded"))
+    arguments = parser.parse_args()
+    chosen = [c for page in pages(read_recordings(arguments.manifest, arguments.root)) for c in comparisons(page)]
+    index = []
+    for comparison in chosen:
+        print(f"{comparison.slug}: {', '.join(comparison.systems)}", flush=True)
+        keep(run(comparison, arguments.manifest, arguments.root, arguments.work), arguments.out / comparison.slug)
+        table = (arguments.out / comparison.slug / "summary.md").read_text("utf-8")
+        title = f"## {comparison.page}: {comparison.num_originals} originals, {len(comparison.systems)} systems"
+        index.append(f"{title}\n\n{table}\nTables and plots: [{comparison.slug}]({comparison.slug}/)\n")
+    (arguments.out / "tables.md").write_text("\n".join(index), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
