@@ -15,6 +15,7 @@ from codecbench.errors import CodecbenchError
 from codecbench.runinfo import CodecInfo, MetricInfo, RunInfo
 
 if TYPE_CHECKING:
+    from codecbench.artifacts import Artifacts
     from codecbench.stats import ScoreTable, Summary
 
 RECORDS_FOLDER = "records"
@@ -88,6 +89,13 @@ class RunResults:
     def metrics(self) -> dict[str, MetricInfo]:
         """What is known of each metric, by name."""
         return {metric.name: metric for metric in self.info.metrics}
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """Original and decoded audio and the tokens, where the run kept them."""
+        from codecbench.artifacts import Artifacts
+
+        return Artifacts.load(self.folder) if self.folder else Artifacts(Path(), ())
 
     @cached_property
     def _groups(self) -> dict[tuple[str, str], pd.Index]:

@@ -22,6 +22,7 @@ from codecbench.cli.common import host_with, plugin_option, set_option, split_na
 @click.option("--workers", type=click.IntRange(0), default=0, help="Metric processes; 0 means one for each core.")
 @click.option("--codec-threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of a CPU codec.")
 @click.option("--store", type=click.Path(path_type=Path), metavar="DIR", help="Share a store between runs.")
+@click.option("--keep-audio/--no-audio", default=None, help="Decoded audio for the page; up to 30 min if not given.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what --out holds already.")
 @click.option("--strict", is_flag=True, help="Exit with 3 where a plausibility gate is tripped.")
 @click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True, help="Seconds per utterance.")
@@ -40,6 +41,7 @@ def run_command(
     workers: int,
     codec_threads: int,
     store: Path | None,
+    keep_audio: bool | None,
     resume: bool,
     strict: bool,
     timeout_s: float,
@@ -70,6 +72,7 @@ def run_command(
         workers=workers,
         codec_threads=codec_threads,
         store=store,
+        keep_audio=keep_audio,
         resume=resume,
         strict=strict,
         plugin_files=plugin_files,

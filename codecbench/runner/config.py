@@ -18,6 +18,7 @@ class RunConfig:
     ones. recognizers: names; empty means the default one. settings: {owner: {option: text}}. workers: metric
     processes; 0 means one for each core. codec_threads: torch threads of a codec process on a CPU, fixed so
     that results do not depend on the machine's load. timeout_s: for one utterance in a codec or scorer.
+    keep_audio: whether decoded audio is kept for listening; None keeps up to 30 minutes over all codecs together.
     """
 
     out: Path
@@ -32,7 +33,7 @@ class RunConfig:
     codec_threads: int = 1
     store: Path | None = None
     resume: bool = True
-    keep_audio: bool = False
+    keep_audio: bool | None = None
     strict: bool = False
     reports: tuple[str, ...] = ()
     plugin_files: tuple[Path, ...] = ()

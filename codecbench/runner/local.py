@@ -28,7 +28,7 @@ from codecbench.runner.messages import (
     WorkerError,
     WorkerSetup,
 )
-from codecbench.runner.plan import Lane, PlannedTask
+from codecbench.runner.plan import Lane, PlannedTask, PlannedUtterance
 from codecbench.runner.progress import Progress
 from codecbench.runner.score_worker import ScoreWorker
 from codecbench.runner.scoring import PreparedScorer
@@ -197,10 +197,12 @@ class LocalEngine:
         """Turn one coded utterance into score tasks, and what failed into measurements that say so."""
         self.progress.advance("encode")
         for lane in planned.group.lanes:
+            output = result.outputs.get(lane.label)
+            if (index, lane.label) in planned.audio:
+                _keep_audio(lane, planned.utterances[index], output)
             missing = planned.missing.get((index, lane.label), ())
             if not missing:
                 continue
-            output = result.outputs.get(lane.label)
             ready, failed = [], []
             for scorer in missing:
                 failure = _failure(scorer, lane, result, output)
@@ -241,6 +243,14 @@ class LocalEngine:
         for lane in self._dirty.values():
             lane.scores.flush()
         self._dirty, self._flushed = {}, time.monotonic()
+
+
+def _keep_audio(lane: Lane, planned: PlannedUtterance, output: Output | Failure | None) -> None:
+    assert lane.audio is not None
+    if isinstance(output, Output):
+        lane.audio.put(lane.audio_key(planned), output.audio, output.sample_rate_hz)
+    else:
+        lane.audio.put_none(lane.audio_key(planned))
 
 
 def _failure(scorer: PreparedScorer, lane: Lane, result: ItemResult, output: Output | Failure | None) -> Failure | None:

@@ -16,6 +16,7 @@ from codecbench.loading import PreparedCodec
 from codecbench.runinfo import PROTOCOL_VERSION
 from codecbench.runner.messages import CodecItem, CodecTask, DecodeJob
 from codecbench.runner.scoring import PreparedScorer
+from codecbench.store.audio import AudioStore
 from codecbench.store.scores import ScoreStore
 from codecbench.store.tokens import TokenStore
 
@@ -34,11 +35,15 @@ class PlannedUtterance:
 
 @dataclass(frozen=True)
 class Lane:
-    """One codec name of the run (with its codebooks and mode): where its scores lie and how they are keyed."""
+    """One codec name of the run (with its codebooks and mode): where its scores lie and how they are keyed.
+
+    audio: where its decoded audio is kept, None where it is not.
+    """
 
     prepared: PreparedCodec
     decode_id: str
     scores: ScoreStore
+    audio: AudioStore | None = None
 
     @property
     def label(self) -> str:
@@ -61,6 +66,14 @@ class Lane:
         u = planned.utterance
         return digest([dict(scorer.identity), self.decode_id, planned.audio_sha256, u.text, u.language])
 
+    def audio_key(self, planned: PlannedUtterance) -> str:
+        """Store key of the decoded audio of one utterance."""
+        return digest([self.decode_id, planned.audio_sha256])
+
+    def lacks_audio(self, planned: PlannedUtterance) -> bool:
+        """Whether decoded audio is to be kept and is not in the store."""
+        return self.audio is not None and not self.audio.done(self.audio_key(planned))
+
 
 @dataclass(frozen=True)
 class CodecGroup:
@@ -78,12 +91,16 @@ class CodecGroup:
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """A codec task with, for each item and lane, the scorers whose values are missing."""
+    """A codec task with, for each item and lane, the scorers whose values are missing.
+
+    audio: the (item, lane's label) pairs whose decoded audio is to be kept.
+    """
 
     task: CodecTask
     group: CodecGroup
     utterances: tuple[PlannedUtterance, ...]
     missing: Mapping[tuple[int, str], tuple[PreparedScorer, ...]] = field(default_factory=dict)
+    audio: frozenset[tuple[int, str]] = frozenset()
 
 
 def scan(utterances: Iterable[Utterance]) -> Iterator[PlannedUtterance]:
@@ -112,7 +129,9 @@ def _fresh_id(name: str, taken: set[str]) -> str:
     return next(f"{name}#{n}" for n in range(2, 10**9) if f"{name}#{n}" not in taken)
 
 
-def group_codecs(codecs: Sequence[PreparedCodec], store: Path, seed: int) -> tuple[CodecGroup, ...]:
+def group_codecs(
+    codecs: Sequence[PreparedCodec], store: Path, seed: int, keep_audio: bool = False
+) -> tuple[CodecGroup, ...]:
     """Put the codecs that share an encoding together, in the order in which they were asked for."""
     groups: dict[str, list[PreparedCodec]] = {}
     for prepared in codecs:
@@ -122,27 +141,28 @@ def group_codecs(codecs: Sequence[PreparedCodec], store: Path, seed: int) -> tup
             members[0].spec.full_name,
             encode_id,
             store / "tokens" / encode_id,
-            tuple(_lane(member, encode_id, store) for member in members),
+            tuple(_lane(member, encode_id, store, keep_audio) for member in members),
         )
         for encode_id, members in groups.items()
     )
 
 
-def _lane(prepared: PreparedCodec, encode_id: str, store: Path) -> Lane:
+def _lane(prepared: PreparedCodec, encode_id: str, store: Path, keep_audio: bool) -> Lane:
     decode_id = digest([encode_id, dict(prepared.decode_identity), PROTOCOL_VERSION])
-    return Lane(prepared, decode_id, ScoreStore(store / "scores" / decode_id))
+    kept = AudioStore(store / "audio" / decode_id) if keep_audio and not prepared.spec.encode_only else None
+    return Lane(prepared, decode_id, ScoreStore(store / "scores" / decode_id), kept)
 
 
 def plan_group(
     group: CodecGroup, utterances: Sequence[PlannedUtterance], scorers: Sequence[PreparedScorer]
 ) -> Iterator[PlannedTask]:
-    """Yield the codec tasks of one group for which scores are missing, shortest utterances last in each."""
+    """Yield the codec tasks of one group for which scores or audio are missing, shortest utterances last in each."""
     tokens = TokenStore(group.token_folder)
     chunk: list[tuple[PlannedUtterance, dict[str, tuple[PreparedScorer, ...]]]] = []
     for planned in utterances:
         missing = {lane.label: _missing(lane, planned, scorers) for lane in group.lanes}
         missing = {label: found for label, found in missing.items() if found}
-        if missing:
+        if missing or any(lane.lacks_audio(planned) for lane in group.lanes):
             chunk.append((planned, missing))
         if len(chunk) == UTTERANCES_PER_TASK:
             yield _task(group, tokens, chunk)
@@ -165,15 +185,18 @@ def _task(
         key = group.token_key(planned)
         items.append(CodecItem(planned.utterance, key, tokens.packed(key)))
     jobs = []
+    lacking = frozenset(
+        (i, lane.label) for i, (planned, _) in enumerate(chunk) for lane in group.lanes if lane.lacks_audio(planned)
+    )
     for lane in group.lanes:
         wanted = frozenset(
             i
             for i, (_, missing) in enumerate(chunk)
-            if any(s.stage is Stage.AUDIO for s in missing.get(lane.label, ()))
+            if (i, lane.label) in lacking or any(s.stage is Stage.AUDIO for s in missing.get(lane.label, ()))
         )
         if wanted and not lane.spec.encode_only:
             name = lane.prepared.resolved.name
             jobs.append(DecodeJob(lane.label, name.codebooks, name.mode, wanted))
     missing = {(i, label): scorers for i, (_, lanes) in enumerate(chunk) for label, scorers in lanes.items()}
     task = CodecTask(group.codec, group.token_folder, tuple(items), tuple(jobs))
-    return PlannedTask(task, group, tuple(planned for planned, _ in chunk), missing)
+    return PlannedTask(task, group, tuple(planned for planned, _ in chunk), missing, lacking)

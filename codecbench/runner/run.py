@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from codecbench.artifacts import Artifact, relative, write_artifacts
 from codecbench.contracts.codec import Role
 from codecbench.contracts.metric import Record, Stage, Status
 from codecbench.errors import UsageError
@@ -28,6 +29,8 @@ from codecbench.runner.records import utterance_records, write_records
 from codecbench.runner.selection import Selection, select
 from codecbench.runner.stages import corpus_records, timing_records
 
+# Decoded audio up to this length over all codecs together is kept unless --no-audio says otherwise.
+KEEP_AUDIO_UP_TO_S = 30 * 60.0
 _FAILED = frozenset({Status.BACKEND_ERROR, Status.NAN_OUTPUT, Status.LENGTH_MISMATCH, Status.BAD_INPUT})
 
 
@@ -58,9 +61,10 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     selection = select(host.registry, config)
     for prepared in selection.unavailable:
         progress.message(f"unavailable: {prepared.label}: {prepared.unavailable}")
-    groups = group_codecs(selection.codecs, config.store_folder, config.seed)
+    groups = group_codecs(selection.codecs, config.store_folder, config.seed, _keeps_audio(config, selection))
     records = _execute(config, host, selection, groups, progress)
     write_records(config.out / "records", records)
+    write_artifacts(config.out, _artifacts(config.out, selection, groups))
     _describe(config, selection).save(config.out)
     written, (results,) = write_reports(host.registry, [config.out], config.out, config.reports, config.settings)
     failures = _count_failures(records)
@@ -77,6 +81,34 @@ def _make_folder(config: RunConfig) -> None:
         raise UsageError(f"--out {config.out}: cannot write there: {error.strerror or error}") from error
     if not config.resume and (config.out / "records").exists():
         raise UsageError(f"--out {config.out} holds a run already; choose another folder or leave out --no-resume")
+
+
+def _keeps_audio(config: RunConfig, selection: Selection) -> bool:
+    if config.keep_audio is not None:
+        return config.keep_audio
+    decoding = sum(not prepared.spec.encode_only for prepared in selection.codecs)
+    return decoding * sum(p.duration_s for p in selection.utterances) <= KEEP_AUDIO_UP_TO_S
+
+
+def _artifacts(folder: Path, selection: Selection, groups: tuple[CodecGroup, ...]) -> Iterator[Artifact]:
+    """Say where the audio and the tokens of every utterance and codec lie."""
+    for group in groups:
+        tokens = relative(group.token_folder, folder)
+        for lane in group.lanes:
+            for planned in selection.utterances:
+                u = planned.utterance
+                kept = lane.audio.path(lane.audio_key(planned)) if lane.audio else None
+                yield Artifact(
+                    lane.label,
+                    u.id,
+                    u.text,
+                    relative(u.audio, folder),
+                    relative(kept, folder) if kept else "",
+                    tokens,
+                    group.token_key(planned),
+                    lane.prepared.resolved.name.codebooks,
+                    lane.streams,
+                )
 
 
 def _execute(

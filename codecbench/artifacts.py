@@ -1,0 +1,133 @@
+"""What lies behind the records: original audio, decoded audio and tokens of each utterance and codec.
+
+The run writes the index (``artifacts.parquet``); reports ask ``RunResults.artifacts`` and never guess paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from codecbench.errors import CodecbenchError
+from codecbench.store.shards import write_whole
+
+if TYPE_CHECKING:
+    from codecbench.contracts.encoded import Encoded
+    from codecbench.store.tokens import TokenStore
+
+FILE_NAME = "artifacts.parquet"
+SCHEMA = pa.schema(
+    [
+        ("codec", pa.string()),
+        ("utterance_id", pa.string()),
+        ("text", pa.string()),
+        ("reference", pa.string()),
+        ("audio", pa.string()),
+        ("token_folder", pa.string()),
+        ("token_key", pa.string()),
+        ("codebooks", pa.int64()),
+        ("streams", pa.list_(pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One utterance of one codec.
+
+    reference, audio, token_folder: paths, relative to the run's folder where they lie in it; audio is empty where
+    none was kept. codebooks, streams: what of the tokens the codec's name reads.
+    """
+
+    codec: str
+    utterance_id: str
+    text: str | None
+    reference: str
+    audio: str
+    token_folder: str
+    token_key: str
+    codebooks: int | None = None
+    streams: tuple[str, ...] = ()
+
+
+def write_artifacts(folder: Path, artifacts: Iterable[Artifact]) -> None:
+    """Write the index of a run whole."""
+    rows = [asdict(artifact) | {"streams": list(artifact.streams)} for artifact in artifacts]
+    write_whole(pa.Table.from_pylist(rows, schema=SCHEMA), folder / FILE_NAME)
+
+
+def relative(path: Path, folder: Path) -> str:
+    """Return ``path`` as it is written into the index of the run in ``folder``."""
+    inside = path.resolve().is_relative_to(folder.resolve())
+    return str(path.resolve().relative_to(folder.resolve())) if inside else str(path.resolve())
+
+
+class Artifacts:
+    """The index of one run, looked up by codec label and utterance id."""
+
+    def __init__(self, folder: Path, rows: Iterable[Artifact]) -> None:
+        self._folder = folder
+        self._rows = {(row.codec, row.utterance_id): row for row in rows}
+        self._stores: dict[str, TokenStore] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> Artifacts:
+        """Read the index of a run; one without it (made before there was one) has no artifacts.
+
+        Raises CodecbenchError where it cannot be read.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            return cls(folder, ())
+        try:
+            rows = pq.read_table(path, schema=SCHEMA).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise CodecbenchError(f"{path} cannot be read ({error}); run again to remake it") from error
+        return cls(folder, (Artifact(**(row | {"streams": tuple(row["streams"] or ())})) for row in rows))
+
+    @cached_property
+    def _by_utterance(self) -> dict[str, Artifact]:
+        return {utterance: row for (_, utterance), row in self._rows.items()}
+
+    @property
+    def utterances(self) -> tuple[str, ...]:
+        """Ids of all utterances, in corpus order."""
+        return tuple(self._by_utterance)
+
+    def text(self, utterance_id: str) -> str | None:
+        """Transcript as the corpus states it, or None."""
+        row = self._by_utterance.get(utterance_id)
+        return row.text if row else None
+
+    def reference(self, utterance_id: str) -> Path | None:
+        """Audio file of the corpus, or None where it is unknown or gone."""
+        row = self._by_utterance.get(utterance_id)
+        return self._existing(row.reference) if row else None
+
+    def audio(self, codec: str, utterance_id: str) -> Path | None:
+        """Decoded audio, or None where none was kept."""
+        row = self._rows.get((codec, utterance_id))
+        return self._existing(row.audio) if row else None
+
+    def tokens(self, codec: str, utterance_id: str) -> Encoded | None:
+        """Encoded form (B = 1) as the codec's name reads it, or None where the store holds none."""
+        from codecbench.contracts.encoded import decoded_part
+        from codecbench.store.tokens import TokenStore
+
+        row = self._rows.get((codec, utterance_id))
+        if row is None:
+            return None
+        if row.token_folder not in self._stores:
+            self._stores[row.token_folder] = TokenStore(self._folder / row.token_folder)
+        encoded = self._stores[row.token_folder].get(row.token_key)
+        return None if encoded is None else decoded_part(encoded, row.codebooks, row.streams)
+
+    def _existing(self, stated: str) -> Path | None:
+        path = self._folder / stated
+        return path if stated and path.is_file() else None
