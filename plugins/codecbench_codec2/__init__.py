@@ -30,7 +30,7 @@ def spec_of(variant: str) -> CodecSpec:
         description=f"Codec 2 at {mode} bit/s, 8 kHz: harmonic sinusoidal coding, waveform not kept",
         sample_rate_hz=SAMPLE_RATE_HZ,
         bitrate_bps=float(mode),
-        default=variant in {"3200", "1300", "700C"},
+        default=variant in {"3200", "1300"},
         algorithmic_delay_samples=FRAME_SAMPLES[mode] + delay_samples(mode),
         frame_samples=FRAME_SAMPLES[mode],
         licence_code="LGPL-2.1 (Codec 2), BSD-3-Clause (pycodec2)",
