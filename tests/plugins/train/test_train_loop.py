@@ -59,7 +59,10 @@ def test_a_tiny_run_with_every_loss_on_learns(tmp_path: Path, teacher: Path) -> 
     assert last["mel"] < 0.75 * first["mel"]
     assert last["distillation"] < 0.9 * first["distillation"]
     assert last["discriminator"] < first["discriminator"]
-    assert 0 < last["commitment/acoustic"] < 10 * first["commitment/acoustic"]
+    # The preset's codebooks start after a few steps without; from then on the commitment stays bounded.
+    started = reports[2].losses
+    assert 0 < last["commitment/acoustic"] < 5 * started["commitment/acoustic"]
+    assert 0 < last["commitment/semantic"] < 5 * started["commitment/semantic"]
     assert last["feature_matching"] > 0
     assert last["adversarial"] > 0
     assert all(book.normalised_entropy > 0.4 for book in reports[-1].books), reports[-1].books
