@@ -155,10 +155,18 @@ class MovingAverages(nn.Module):
         if not len(points):
             return
         draws = random_draws.generator(seed, step, self.name, "restart")
+        # No vector twice in one round: entries that are equal would share their frames by rounding errors.
+        dead = dead[: len(points)]
         chosen = points[_pick(len(points), len(dead), draws).to(points.device)]
+        chosen = chosen + TIE_BREAK * _noise_like(chosen, draws) * points.std(dim=0, correction=0)
         weight[dead] = chosen
         self.size[dead] = mean
         self.sum[dead] = chosen * mean
+
+
+# Digital silence gives many equal vectors. Entries made of them are moved apart by this share of the batch's spread, so
+# that the choice between them never hangs on a rounding error, which differs with the number of ranks.
+TIE_BREAK = 1e-3
 
 
 def _pick(population: int, count: int, draws: torch.Generator) -> Tensor:
@@ -170,13 +178,18 @@ def _pick(population: int, count: int, draws: torch.Generator) -> Tensor:
 def _fill_up(centres: Tensor, entries: int, draws: torch.Generator) -> Tensor:
     """``entries`` vectors: the centres, then slightly disturbed copies of them."""
     copies = centres[_pick(len(centres), entries, draws)[len(centres) :].to(centres.device)]
-    noise = torch.randn(copies.shape, generator=draws, dtype=torch.float64).to(copies)
-    return torch.cat([centres, copies + 1e-2 * noise * centres.std(dim=0, correction=0)])
+    return torch.cat([centres, copies + 1e-2 * _noise_like(copies, draws) * centres.std(dim=0, correction=0)])
+
+
+def _noise_like(vectors: Tensor, draws: torch.Generator) -> Tensor:
+    """Normal noise of the shape, type and device of ``vectors``, the same on every device."""
+    return torch.randn(vectors.shape, generator=draws, dtype=torch.float64).to(vectors)
 
 
 def kmeans(points: Tensor, clusters: int, iterations: int, draws: torch.Generator) -> Tensor:
     """Lloyd's algorithm on ``points[M, d]`` from random points, M >= clusters."""
-    centres = points[_pick(len(points), clusters, draws).to(points.device)].clone()
+    centres = points[_pick(len(points), clusters, draws).to(points.device)]
+    centres = centres + TIE_BREAK * _noise_like(centres, draws) * points.std(dim=0, correction=0)
     for _ in range(iterations):
         nearest = torch.addmm(-0.5 * centres.square().sum(-1), points, centres.T).argmax(-1)
         counts = torch.zeros(clusters, dtype=points.dtype, device=points.device)

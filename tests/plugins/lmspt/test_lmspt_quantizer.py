@@ -106,6 +106,18 @@ def test_entries_beyond_the_first_centres_come_alive_with_the_next_batches() -> 
     assert len(book.nearest(vectors(1, 400, 4, seed=9)).unique()) == 16
 
 
+def test_equal_vectors_never_make_equal_entries() -> None:
+    """Digital silence: a choice between equal entries would hang on rounding, which differs with the number of ranks."""
+    book = Codebook(replace(EMA, dead_code_share=0.1), 16, "book").double()
+    z = vectors(1, 40, 4)
+    z[:, 10:] = z[:, 10:11]
+    for step in range(4):
+        book.start(z, context(1, 40, step))
+        book.observe(z, book.nearest(z), context(1, 40, step))
+        book.move(step, 7)
+        assert len(torch.unique(book.weight.detach(), dim=0)) == 16, step
+
+
 def test_dead_entries_are_replaced_by_vectors_of_the_batch() -> None:
     book = Codebook(replace(EMA, dead_code_share=0.1), 16, "book").double()
     assert book.ema is not None
