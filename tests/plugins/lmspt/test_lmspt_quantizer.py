@@ -107,7 +107,7 @@ def test_entries_beyond_the_first_centres_come_alive_with_the_next_batches() -> 
 
 
 def test_equal_vectors_never_make_equal_entries() -> None:
-    """Digital silence: a choice between equal entries would hang on rounding, which differs with the number of ranks."""
+    """Digital silence: a choice between equal entries would hang on rounding, which the number of ranks changes."""
     book = Codebook(replace(EMA, dead_code_share=0.1), 16, "book").double()
     z = vectors(1, 40, 4)
     z[:, 10:] = z[:, 10:11]
