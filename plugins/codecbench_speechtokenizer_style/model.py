@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from codecbench_lmspt.codebook import Codebook, StepContext
-from codecbench_lmspt.spec import QuantizerSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from codecbench_lmspt.codebook import Codebook, StepContext
+from codecbench_lmspt.spec import QuantizerSpec
 from codecbench_speechtokenizer_style.sizes import SIZES, Size
 
 SIZE_KEY = "speechtokenizer_style_size"

@@ -1,4 +1,4 @@
-"""The training loop, from top to bottom: one file, one run.
+"""The training loop, from top to bottom in one file; what it works on is made in ``run.py``.
 
 Order of one optimizer step (as in the released LM-SPT code, with its slips mended, see docs/training.md):
 
@@ -14,135 +14,27 @@ the global batch and gradients are summed over ranks: ranks, micro-batches, work
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from codecbench_train import checkpoints
-from codecbench_train.checkpoints import Checkpoints, Progress, RunState
 from codecbench_train.config import TrainConfig
-from codecbench_train.corpus import TrainingCorpus, open_corpus
-from codecbench_train.data.loader import CropDataset, StepSampler, TrainingBatch, training_loader
-from codecbench_train.discriminators import Discriminators
+from codecbench_train.data.loader import TrainingBatch
+from codecbench_train.flops import StepFlops
 from codecbench_train.losses.adversarial import discriminator_loss
-from codecbench_train.models import build_model
-from codecbench_train.objective import Counts, Objective, Term
-from codecbench_train.optimizers import adamw, clip, learning_rate, set_learning_rate, update_average
+from codecbench_train.objective import Counts, Term
+from codecbench_train.optimizers import clip, learning_rate, set_learning_rate, update_average
 from codecbench_train.ranks import gather_objects, ranks, sum_gradients, sum_over_ranks
+from codecbench_train.run import DTYPES, Run, batches_of, set_up
 from codecbench_train.scoring import CheckpointScorer
 from codecbench_train.stopping import StopRequest, TrainingStopped, is_out_of_memory, largest_that_fits
-from codecbench_train.teacher import load_teacher
 from codecbench_train.telemetry import Display, Meter, measured_matmul_flops
 from codecbench_train.toml import dump
-from codecbench_train.trainable import TrainableModule, TrainingOutput
+from codecbench_train.trainable import TrainingOutput
 from codecbench_train.validation import dev_batches, validate
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
-
-
-@dataclass
-class Run:
-    """One training run: its parts, made once, and its state, which checkpoints carry."""
-
-    config: TrainConfig
-    out: Path
-    accelerator: Accelerator
-    model: TrainableModule
-    average: TrainableModule | None
-    discriminators: Discriminators
-    objective: Objective
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
-    corpus: TrainingCorpus
-    checkpoints: Checkpoints
-    progress: Progress = field(default_factory=Progress)
-    meter: Meter = field(default_factory=Meter)
-
-    @property
-    def device(self) -> torch.device:
-        """Where this rank computes."""
-        return self.accelerator.device
-
-    @property
-    def best_model(self) -> TrainableModule:
-        """What is validated and exported: the moving average where there is one."""
-        return self.model if self.average is None else self.average
-
-    def state(self) -> RunState:
-        """What a checkpoint stores; filling it changes this run."""
-        optimizers = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
-        return RunState(self.model, self.average, self.discriminators, optimizers, self.progress)
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """bfloat16 for matrix products and convolutions where asked for."""
-        if self.config.precision != "bf16":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
-
-
-# -- setting up ------------------------------------------------------------------------------------------------------
-
-
-def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Run:
-    """Make every part of a run. Raises ``UsageError`` or ``Unavailable`` for what cannot be had."""
-    # Told nothing, accelerate leaves several CPU ranks as strangers to each other.
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
-    config.check(accelerator.num_processes)
-    if accelerator.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-    corpus = open_corpus(config.data, config.seed)
-    dtype, device = _DTYPES[config.precision], accelerator.device
-    model = build_model(config.model, config.seed)
-    if start_from is not None:
-        checkpoints.load_weights(start_from, model)
-    teacher = None
-    if config.distillation.kind != "none":
-        teacher = load_teacher(config.teacher.source, getattr(torch, config.teacher.dtype))
-        teacher = teacher.to(dtype) if config.precision == "fp64" else teacher
-    sizes = config.discriminators
-    discriminators = Discriminators(sizes.periods, sizes.period_channels, sizes.stft_windows, sizes.stft_channels)
-    discriminators.to(device, dtype)
-    model.to(device, dtype)
-    objective = Objective(config, model.sample_rate_hz, teacher).to(device)
-    objective.mel.to(dtype)
-    average = copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None
-    return Run(
-        config, out, accelerator, model, average, discriminators, objective,
-        generator_optimizer=adamw(model, config.generator, model.no_decay_parameter_names()),
-        discriminator_optimizer=adamw(discriminators, config.discriminator),
-        corpus=corpus,
-        checkpoints=Checkpoints(out / "checkpoints", config.log.keep_checkpoints),
-    )  # fmt: skip
-
-
-def batches_of(run: Run) -> Iterator[list[TrainingBatch]]:
-    """The micro-batches of each optimizer step from the current one on."""
-    data, rate = run.config.data, run.model.sample_rate_hz
-    dataset = CropDataset(run.corpus.mixture, round(data.segment_s * rate), rate, run.config.seed, data.augment)
-    sampler = StepSampler(
-        data.batch_size, run.config.micro_batches, run.accelerator.process_index, ranks(), run.progress.step,
-        run.config.steps,
-    )  # fmt: skip
-    loader = iter(training_loader(dataset, sampler, data.workers, pin=run.device.type == "cuda"))
-    dtype = _DTYPES[run.config.precision]
-    while True:
-        start, parts = time.perf_counter(), []
-        for _ in range(run.config.micro_batches):
-            batch = next(loader, None)
-            if batch is None:
-                return
-            parts.append(batch.to(run.device, dtype))
-        run.meter.wait_s += time.perf_counter() - start
-        yield parts
-
 
 # -- one step --------------------------------------------------------------------------------------------------------
 
@@ -262,9 +154,7 @@ def train(
     if main:
         out.mkdir(parents=True, exist_ok=True)
         (out / "config.toml").write_text(dump(config), encoding="utf-8")
-    peak = measured_matmul_flops(
-        run.device, torch.bfloat16 if config.precision == "bf16" else _DTYPES[config.precision]
-    )
+    peak = measured_matmul_flops(run.device, torch.bfloat16 if config.precision == "bf16" else DTYPES[config.precision])
     display = Display(out, config.steps, run.progress.step, config.log.tensorboard, peak) if main else None
     try:
         if display:
@@ -457,29 +347,3 @@ def stop_on_memory(run: Run, step: int, batches: Sequence[TrainingBatch], error:
     else:
         advice = "take a smaller data.batch_size or data.segment_s, or more micro_batches"
     raise TrainingStopped(f"step {step}: out of memory with {size} utterances at once on a device; {advice}") from error
-
-
-@dataclass
-class StepFlops:
-    """Counts the floating-point operations of the first step of each kind (with and without discriminators)."""
-
-    counted: dict[bool, float] = field(default_factory=dict)
-    per_step: float = 0.0
-
-    def counting(self, adversarial: bool) -> AbstractContextManager[object]:
-        """Count inside this context if such a step was not counted yet."""
-        if adversarial in self.counted:
-            self.per_step = self.counted[adversarial]
-            return nullcontext()
-        return _Counter(self, adversarial)
-
-
-class _Counter(FlopCounterMode):
-    def __init__(self, flops: StepFlops, adversarial: bool) -> None:
-        super().__init__(display=False)
-        self.flops, self.adversarial = flops, adversarial
-
-    def __exit__(self, *args: object) -> bool | None:
-        done: bool | None = super().__exit__(*args)
-        self.flops.counted[self.adversarial] = self.flops.per_step = float(self.get_total_flops())
-        return done
