@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from codecbench.contracts.codec import Role
+from codecbench.contracts.codec import OptionSpec, Role
 from codecbench.contracts.corpus import Corpus
 from codecbench.contracts.metric import Stage
 from codecbench.errors import UsageError, unknown_name
-from codecbench.loading import PreparedCodec, prepare
+from codecbench.loading import PreparedCodec, Settings, prepare
 from codecbench.options import check_owners, resolve_options
 from codecbench.registering import CodecEntry, Registry
 from codecbench.runner.config import RunConfig
@@ -41,7 +41,7 @@ class Selection:
 
 def select(registry: Registry, config: RunConfig) -> Selection:
     """Resolve a configuration; raises UsageError for anything that does not exist."""
-    check_owners(config.settings, option_owners(registry))
+    check_settings(registry, config.settings)
     prepared = select_codecs(registry, config)
     tasks = _tasks(registry, config.tasks)
     recognizers = tuple(_recognizers(registry, config))
@@ -55,9 +55,18 @@ def select(registry: Registry, config: RunConfig) -> Selection:
     return Selection(corpus, utterances, available, unavailable, tasks, scorers, recognizers)
 
 
-def option_owners(registry: Registry) -> set[str]:
-    """Names that may stand before the dot in ``--set OWNER.OPTION=VALUE``."""
-    return {*registry.codecs, *registry.scorers, *registry.recognizers, *registry.corpora, *registry.reports}
+def check_settings(registry: Registry, settings: Settings) -> None:
+    """Raise UsageError for a setting of an unknown owner or option, or a value of another type, used or not."""
+    declared: dict[str, list[OptionSpec]] = {}
+    for family in registry.codecs.values():
+        for entry in family.entries.values():
+            declared.setdefault(family.name, []).extend(entry.spec.options)
+    for table in (registry.scorers, registry.recognizers, registry.corpora, registry.reports):
+        for name, other in table.items():
+            declared.setdefault(name, []).extend(other.spec.options)
+    check_owners(settings, declared)
+    for owner, given in settings.items():
+        resolve_options(owner, declared[owner], given)
 
 
 def select_codecs(registry: Registry, config: RunConfig) -> tuple[PreparedCodec, ...]:
