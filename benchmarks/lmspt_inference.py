@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -88,7 +89,7 @@ def measure_limits(device: str) -> Limits:
         if device == "cpu" and name != "fp32":
             continue
         a = torch.randn(size, size, device=device, dtype=dtype)
-        rates[name] = 2 * size**3 / least_seconds({"mm": lambda a=a: a @ a}, 5, device)["mm"]
+        rates[name] = 2 * size**3 / least_seconds({"mm": partial(torch.matmul, a, a)}, 5, device)["mm"]
     block = torch.zeros((1 << 30 if device.startswith("cuda") else 1 << 27) // 4, device=device)
     copied = torch.empty_like(block)
     seconds = least_seconds({"copy": lambda: copied.copy_(block)}, 5, device)["copy"]

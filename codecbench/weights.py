@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -13,7 +12,6 @@ from codecbench.errors import Unavailable
 
 DOWNLOAD_ENV = "CODECBENCH_DOWNLOAD"
 _HUB_NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w.-]+))?")
-_digests: dict[tuple[str, int, int], str] = {}
 
 
 def require_modules(modules: Sequence[str], extra: str) -> None:
@@ -37,17 +35,6 @@ def locate_weights(weights: str, files: Sequence[str], *, option: str) -> Path:
     if match is None:
         raise Unavailable(f"{option}={weights}: no such folder, and not a hub name of the form owner/name")
     return _from_hub(match["repo"], match["revision"], files, option)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hex; remembered within the process by path, size and time of change."""
-    path = path.resolve()
-    facts = path.stat()
-    key = (str(path), facts.st_size, facts.st_mtime_ns)
-    if key not in _digests:
-        with path.open("rb") as stream:
-            _digests[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _digests[key]
 
 
 def _complete(folder: Path, files: Sequence[str], option: str) -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from codecbench import Unavailable
-from codecbench.weights import file_sha256, locate_weights, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import locate_weights, require_modules
 
 FILES = ("config.json", "model.safetensors")
 

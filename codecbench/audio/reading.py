@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,6 @@ from codecbench.errors import BadInput
 
 # Longer files are refused: every stage holds an utterance in memory, and PESQ is defined for short excerpts.
 MAX_DURATION_S = 4 * 3600.0
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_audio(utterance: Utterance) -> tuple[np.ndarray, int]:

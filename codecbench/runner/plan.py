@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from codecbench.audio.reading import file_sha256
 from codecbench.audio.resample import NAME as RESAMPLER
 from codecbench.contracts.audio import Utterance
 from codecbench.contracts.codec import CodecSpec
 from codecbench.contracts.metric import Stage
-from codecbench.hashing import digest
+from codecbench.hashing import digest, file_sha256
 from codecbench.loading import PreparedCodec
 from codecbench.runinfo import PROTOCOL_VERSION
 from codecbench.runner.messages import CodecItem, CodecTask, DecodeJob

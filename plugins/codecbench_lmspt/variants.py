@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from codecbench import Batching, CodecSpec, DecodeMode, OptionSpec, StreamSpec, Unavailable
-from codecbench.weights import file_sha256, locate_weights, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import locate_weights, require_modules
 from codecbench_lmspt import presets
 from codecbench_lmspt.files import HUB_FILE, SPEC_KEY, WeightsError, find_file, shipped_weights
 from codecbench_lmspt.spec import ModelSpec

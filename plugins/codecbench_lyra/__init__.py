@@ -69,7 +69,7 @@ def available(spec: CodecSpec, options: Mapping[str, Any]) -> None:
 
 def identity(spec: CodecSpec, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the digests of the weights' files; raises Unavailable where they are not those of v1.3.2."""
-    from codecbench.audio.reading import file_sha256
+    from codecbench.hashing import file_sha256
 
     folder = options["weights"]
     if folder is None:

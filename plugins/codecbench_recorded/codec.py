@@ -21,9 +21,10 @@ from codecbench import (
     Waveforms,
 )
 from codecbench.audio.pcm import fit_length
-from codecbench.audio.reading import file_sha256, read_audio
+from codecbench.audio.reading import read_audio
 from codecbench.audio.resample import resample
 from codecbench.errors import unknown_name
+from codecbench.hashing import file_sha256
 from codecbench_recorded import ENVIRONMENT
 from codecbench_recorded.manifest import Recording, Recordings, read_recordings
 

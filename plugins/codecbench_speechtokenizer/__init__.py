@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codecbench import Batching, Codec, CodecContext, CodecSpec, OptionSpec, StreamSpec, hookimpl
-from codecbench.weights import file_sha256, locate_weights, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import locate_weights, require_modules
 
 if TYPE_CHECKING:
     from codecbench.registering import RegisterCodec

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codecbench import Batching, Codec, CodecContext, CodecSpec, OptionSpec, StreamSpec, Unavailable, hookimpl
-from codecbench.weights import file_sha256, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import require_modules
 from codecbench_speechtokenizer_style.sizes import SIZES
 
 if TYPE_CHECKING:

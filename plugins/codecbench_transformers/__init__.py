@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from codecbench import CodecSpec, OptionSpec, Unavailable
-from codecbench.weights import file_sha256, locate_weights, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import locate_weights, require_modules
 
 FILES = ("config.json", "model.safetensors")
 

@@ -9,13 +9,14 @@ and our own ``model.bin`` reader, can open.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from codecbench.cache import cache_folder
 
 
 class AssetError(RuntimeError):
@@ -93,11 +94,6 @@ _MODELS: dict[str, dict[str, _File]] = {
 }
 
 OFFLINE_WHISPER_NAMES = tuple(_MODELS)
-
-
-def cache_folder() -> Path:
-    """Folder for assembled files: ``$CODECBENCH_CACHE``, else ``~/.cache/codecbench``."""
-    return Path(os.environ.get("CODECBENCH_CACHE") or Path.home() / ".cache" / "codecbench")
 
 
 def offline_whisper_packages(name: str) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from codecbench.contracts.recognizer import RecognizerContext, Transcript
 from codecbench.errors import Unavailable
-from codecbench.weights import file_sha256, locate_weights, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import locate_weights, require_modules
 
 FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
 # As published, and as transformers 5 saves it.

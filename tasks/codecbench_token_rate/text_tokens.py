@@ -10,7 +10,8 @@ from typing import Any
 from codecbench.contracts.encoded import Tokens
 from codecbench.contracts.metric import Measurement, ScoreItem, Status
 from codecbench.errors import Unavailable
-from codecbench.weights import file_sha256, require_modules
+from codecbench.hashing import file_sha256
+from codecbench.weights import require_modules
 from codecbench_token_rate.rates import no_text, ratio
 
 METRIC = "tokens_per_text_token"
