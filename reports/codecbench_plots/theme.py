@@ -19,6 +19,9 @@ from codecbench.runinfo import MetricInfo
 # Nine colours whose closest pair stays 18 apart (CIE76) for protan, deutan and tritan vision, each with a
 # contrast of at least 2.2 on white; a marker goes with each, so that print in grey tells them apart too.
 PALETTE = ("#6E4B9E", "#661100", "#56B4E9", "#E69F00", "#AA3377", "#332288", "#EE6677", "#117733", "#997700")
+# The same hues for a dark page: closest pair 25 apart in each of these visions, contrast at least 3.2 on #15181d.
+PALETTE_DARK = ("#885DB9", "#C76F5D", "#A6C7E9", "#E8FD45", "#E4458C", "#605BEB", "#E53513", "#24F9B8", "#F4B864")
+DARK_PAPER = "#15181d"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 CEILING_COLOUR, FLOOR_COLOUR, FRONT_COLOUR = "#000000", "#777777", "#999999"
 CEILING_BAR, FLOOR_BAR = "#707070", "#b5b5b5"  # whiskers stay visible on them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codecbench.contracts.codec import Role
 from codecbench.contracts.metric import Direction, MetricRole, Status
@@ -101,16 +101,28 @@ class SummaryTable:
     notes: tuple[str, ...]
 
 
-def summary_table(results: RunResults) -> SummaryTable:
-    """Choose columns and rows: headline metrics (those of quality where none is), ceilings first, floors last."""
+def summary_table(results: RunResults, every: bool = False) -> SummaryTable:
+    """Choose columns and rows: headline metrics (those of quality where none is), ceilings first, floors last.
+
+    every: append a column for each other metric and component that has values; counts and notes stay those of
+    the chosen ones.
+    """
     views = list(results.views())
     chosen = [v for v in views if v[0].headline] or [v for v in views if v[0].role == MetricRole.QUALITY]
-    every = tuple(Column(metric, component) for metric, component in chosen)
-    columns = tuple(column for column in every if _has_values(results, column))
+    asked = tuple(Column(metric, component) for metric, component in chosen)
+    columns = tuple(column for column in asked if _has_values(results, column))
     order = {Role.CEILING: 0, Role.CODEC: 1, Role.FLOOR: 2}
     codecs = sorted(results.info.codecs, key=lambda codec: order.get(Role(codec.role), 1))
     lines = tuple(_line(results, codec, columns) for codec in codecs)
-    return SummaryTable(columns, lines, caption(results, columns, lines), notes(results, every, lines))
+    table = SummaryTable(columns, lines, caption(results, columns, lines), notes(results, asked, lines))
+    return _with_all_columns(results, table) if every else table
+
+
+def _with_all_columns(results: RunResults, table: SummaryTable) -> SummaryTable:
+    views = (Column(metric, component) for metric, component in results.views())
+    more = tuple(column for column in views if column not in table.columns and _has_values(results, column))
+    lines = tuple(replace(line, cells=line.cells + _cells(results, line.codec, more)) for line in table.lines)
+    return replace(table, columns=table.columns + more, lines=lines)
 
 
 def _has_values(results: RunResults, column: Column) -> bool:
@@ -119,15 +131,19 @@ def _has_values(results: RunResults, column: Column) -> bool:
 
 
 def _line(results: RunResults, codec: CodecInfo, columns: tuple[Column, ...]) -> Line:
-    rows = [results.summary.get(codec.label, column.metric.name, column.component) for column in columns]
-    cells = tuple(_cell(row, column) for row, column in zip(rows, columns, strict=True))
+    cells = _cells(results, codec, columns)
     counted = [
         row
-        for row, column in zip(rows, columns, strict=True)
+        for row, column in zip((cell.row for cell in cells), columns, strict=True)
         if row is not None and row.unit != "corpus" and _is_ranked(column.metric) and not _inapplicable(row)
     ]
     scored = min((row.n_scored for row in counted), default=0)
     return Line(codec, cells, scored, max((row.num_failed for row in counted), default=0))
+
+
+def _cells(results: RunResults, codec: CodecInfo, columns: tuple[Column, ...]) -> tuple[Cell, ...]:
+    rows = (results.summary.get(codec.label, column.metric.name, column.component) for column in columns)
+    return tuple(_cell(row, column) for row, column in zip(rows, columns, strict=True))
 
 
 def _inapplicable(row: MetricSummary) -> bool:

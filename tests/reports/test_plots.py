@@ -236,3 +236,12 @@ def test_palette_stays_apart_in_every_colour_vision(vision: str) -> None:
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 18
     for colour in theme.PALETTE:
         assert 1.05 / (linear(colour) @ [0.2126, 0.7152, 0.0722] + 0.05) >= 2.2
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_dark_palette_stays_apart_in_every_colour_vision(vision: str) -> None:
+    seen = [lab(np.asarray(VISION[vision]) @ linear(colour)) for colour in theme.PALETTE_DARK]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 25
+    paper = linear(theme.DARK_PAPER) @ [0.2126, 0.7152, 0.0722]
+    for colour in theme.PALETTE_DARK:
+        assert (linear(colour) @ [0.2126, 0.7152, 0.0722] + 0.05) / (paper + 0.05) >= 3.2
