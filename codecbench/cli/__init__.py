@@ -14,6 +14,8 @@ _BUILT_IN = {
     "run": ("codecbench.cli.run:run_command", "Encode, decode and score a corpus with codecs; write the reports."),
     "report": ("codecbench.cli.report:report_command", "Write the reports of finished runs again."),
     "plot": ("codecbench.cli.report:plot_command", "Draw the plots of finished runs again."),
+    "diff": ("codecbench.cli.comparing:diff_command", "Compare two runs utterance by utterance; gate a change."),
+    "leaderboard": ("codecbench.cli.comparing:leaderboard_command", "Put many runs into one table."),
     "encode": ("codecbench.cli.coding:encode_command", "Encode audio files into packed token files."),
     "decode": ("codecbench.cli.coding:decode_command", "Decode token files into audio."),
     "check": ("codecbench.cli.check:check_command", "Hold a codec to the plugin contract (conformance kit)."),
