@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codecbench.errors import UsageError, unknown_name
+from codecbench.errors import Unavailable, UsageError, unknown_name
 from codecbench.options import resolve_options
 from codecbench.registering import Registry
 from codecbench.runinfo import FILE_NAME
@@ -22,20 +22,29 @@ def check_run_folder(folder: Path) -> Path:
     return folder
 
 
+def check_reports(registry: Registry, names: Sequence[str]) -> None:
+    """Raise UsageError for the name of a report that does not exist."""
+    for name in names:
+        if name not in registry.reports:
+            raise unknown_name("report", name, registry.reports)
+
+
 def write_reports(
     registry: Registry,
     folders: Sequence[Path],
     out: Path,
     names: Sequence[str] = (),
     settings: Mapping[str, Mapping[str, str]] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[tuple[Path, ...], tuple[RunResults, ...]]:
-    """Flag each run and write its reports (the default ones where none is named); return files and results."""
+    """Flag each run and write its reports (the default ones where none is named); return files and results.
+
+    A default report that cannot be made here is told and left out; one that was asked for raises Unavailable.
+    """
     from codecbench.results import RunResults
     from codecbench.stats.gates import plausibility_flags
 
-    for name in names:
-        if name not in registry.reports:
-            raise unknown_name("report", name, registry.reports)
+    check_reports(registry, names)
     chosen = names or [name for name, entry in registry.reports.items() if entry.spec.default]
     runs = [RunResults.load(check_run_folder(folder)) for folder in folders]
     flagged = []
@@ -47,5 +56,10 @@ def write_reports(
     for name in chosen:
         entry = registry.reports[name]
         options = resolve_options(name, entry.spec.options, (settings or {}).get(name, {}))
-        written += entry.render(flagged, out / name, options)
+        try:
+            written += entry.render(flagged, out / name, options)
+        except Unavailable as error:
+            if name in names:
+                raise
+            tell(f"report '{name}' left out: {error}")
     return tuple(written), tuple(flagged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -60,7 +61,9 @@ def _write(
     from codecbench.reporting import write_reports
 
     registry = host_with(plugin_files).registry
-    written, _ = write_reports(registry, runs, out or runs[0], names, parse_settings(settings))
+    written, _ = write_reports(
+        registry, runs, out or runs[0], names, parse_settings(settings), partial(click.echo, err=True)
+    )
     if as_json:
         print_json([str(path) for path in written])
         return

@@ -17,7 +17,7 @@ from codecbench.hardware import describe_hardware, versions
 from codecbench.hashing import digest
 from codecbench.loading import PreparedCodec
 from codecbench.plugins import PluginHost, load_plugins
-from codecbench.reporting import write_reports
+from codecbench.reporting import check_reports, write_reports
 from codecbench.results import RunResults
 from codecbench.runinfo import CodecInfo, CorpusInfo, MetricInfo, RunInfo
 from codecbench.runner.config import RunConfig
@@ -57,6 +57,7 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     """
     progress = progress or Quiet()
     host = host or load_plugins(config.plugin_files)
+    check_reports(host.registry, config.reports)
     _make_folder(config)
     selection = select(host.registry, config)
     for prepared in selection.unavailable:
@@ -66,7 +67,9 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     write_records(config.out / "records", records)
     write_artifacts(config.out, _artifacts(config.out, selection, groups))
     _describe(config, selection).save(config.out)
-    written, (results,) = write_reports(host.registry, [config.out], config.out, config.reports, config.settings)
+    written, (results,) = write_reports(
+        host.registry, [config.out], config.out, config.reports, config.settings, progress.message
+    )
     failures = _count_failures(records)
     return RunOutcome(config.out, results, written, failures, _is_partial(config, selection, failures))
 
