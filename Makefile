@@ -8,12 +8,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.codecbench-installed
 RUN ?= runs/builtin
 
-.PHONY: run test lint check-system clean
+.PHONY: run test lint browser check-system clean
 
 run: $(STAMP)
 	$(BIN)/codecbench run --out $(RUN)
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -29,6 +29,12 @@ $(STAMP): pyproject.toml constraints.txt | check-system
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
+
+# The page is tested in a real browser: Debian's where it can be installed, else those tests skip with the reason.
+browser:
+	@command -v chromium >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+	  { apt-get update -qq; apt-get install -y -qq chromium chromium-driver; } >/dev/null 2>&1; } || \
+	  echo "no chromium here and none could be installed: the browser tests will be skipped"
 
 # Building 'pesq' needs a C compiler and Python's headers: said now rather than in the middle of an installation.
 check-system:
