@@ -69,7 +69,7 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
 
     def requests(self) -> list[str]:
-        """Return the addresses asked for since the last call that are neither the file, part of it, nor the browser itself."""
+        """Return the addresses asked for since the last call, but for the file, its parts and the browser's own."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
         return [url for url in urls if not url.startswith(("file:", "data:", "blob:", "chrome:"))]
