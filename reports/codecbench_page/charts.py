@@ -90,7 +90,11 @@ def axis(metric: MetricInfo, component: str = "", log: bool = False) -> dict[str
     """Return the Plotly axis of a metric, with its unit and which way is better."""
     label = theme.axis_label(metric, component) + (", log scale" if log else "")
     made: dict[str, Any] = {"title": {"text": chart_text(label, 90)}, "zeroline": False, "automargin": True}
-    return made | ({"type": "log", "dtick": "D2"} if log else {})
+    if not log:
+        return made
+    steps = [m * 10**e for e in range(-4, 9) for m in (1, 2, 5)]
+    names = [f"{step / 1000:g}k" if step >= 1000 else f"{step:g}" for step in steps]
+    return made | {"type": "log", "tickvals": steps, "ticktext": names}
 
 
 def error_bars(rows: Sequence[MetricSummary]) -> dict[str, Any]:

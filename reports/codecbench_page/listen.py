@@ -38,7 +38,8 @@ class ListenOptions:
 class ListenPart:
     """The data of the players, and what was left out of them.
 
-    groups: (name, utterance ids) in the order shown. left_out: utterances without audio for want of room.
+    groups: (name, utterance ids) in the order shown. left_out: utterances without audio for want of room;
+    not_kept: those of which the run kept none.
     """
 
     systems: tuple[str, ...]
@@ -46,6 +47,7 @@ class ListenPart:
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     num_bytes: int = 0
     left_out: int = 0
+    not_kept: int = 0
     without_audio: bool = False
 
 
@@ -55,17 +57,19 @@ def listen_part(results: RunResults, options: ListenOptions) -> ListenPart:
     Raises UsageError for a chosen utterance that the run does not have.
     """
     systems = (ORIGINAL, *_systems(results))
-    part = ListenPart(systems, tuple(_groups(results, options)))
+    audible = _audible(results, systems)
+    part = ListenPart(systems, tuple(_groups(results, options, audible)), without_audio=not audible)
     said = words_said(results)
     values = {view: results.scores(view[0].name, view[1]) for view in quality_views(results)}
-    known = _kept(results, systems)
-    part.without_audio = not known
     for utterance in _by_priority(part.groups):
-        clips = _clips(results, utterance, systems) if options.budget_bytes and part.left_out == 0 else {}
+        # The first that does not fit ends it: smaller ones behind it would be chosen for their length.
+        room = options.budget_bytes > 0 and part.left_out == 0
+        clips = _clips(results, utterance, systems) if room and utterance in audible else {}
         size = sum(clip.num_bytes for clip in clips.values())
         if part.num_bytes + size > options.budget_bytes:
             clips, size = {}, 0
-        part.left_out += int(known and not clips)
+        part.not_kept += utterance not in audible
+        part.left_out += utterance in audible and not clips
         part.num_bytes += size
         part.items[utterance] = {
             "id": visible(utterance),
@@ -83,12 +87,15 @@ def _systems(results: RunResults) -> Iterator[str]:
             yield codec.label
 
 
-def _kept(results: RunResults, systems: tuple[str, ...]) -> bool:
+def _audible(results: RunResults, systems: tuple[str, ...]) -> frozenset[str]:
+    """Return the utterances of which some codec's decoded audio was kept."""
     artifacts = results.artifacts
-    return any(artifacts.audio(system, name) for system in systems[1:] for name in artifacts.utterances)
+    return frozenset(n for n in artifacts.utterances if any(artifacts.audio(system, n) for system in systems[1:]))
 
 
-def _groups(results: RunResults, options: ListenOptions) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _groups(
+    results: RunResults, options: ListenOptions, audible: frozenset[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     ids = list(dict.fromkeys(str(i) for i in results.records["utterance_id"].cat.categories if i))
     unknown = [name for name in options.chosen if name not in ids]
     if unknown:
@@ -96,7 +103,8 @@ def _groups(results: RunResults, options: ListenOptions) -> Iterator[tuple[str, 
     if options.chosen:
         yield "Chosen", options.chosen
     # By the hash of the id: a draw that does not change with the order or the number of the others.
-    drawn = sorted(ids, key=lambda name: hashlib.blake2b(name.encode("utf-8", "replace")).digest())
+    pool = [name for name in ids if name in audible] or ids
+    drawn = sorted(pool, key=lambda name: hashlib.blake2b(name.encode("utf-8", "replace")).digest())
     yield "Random", tuple(drawn[: options.num_random])
     view = next((v for v in quality_views(results) if v[0].reducer != Reducer.CORPUS), None)
     if view is None:

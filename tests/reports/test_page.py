@@ -261,3 +261,11 @@ def test_a_run_without_records_has_a_page(tmp_path: Path) -> None:
     made = plain_run()
     page = Page(write_page([RunResults.from_frame(made.info, made.records.iloc[:0])], tmp_path))
     assert not page.open
+
+
+def test_utterances_without_kept_audio_do_not_end_the_budget(tmp_path: Path) -> None:
+    results = audible_run(tmp_path / "run", plain_run(24), 6)
+    part = listen_part(results, ListenOptions(chosen=("utt-00020",), num_random=6, num_worst=0))
+    assert (part.not_kept, part.left_out) == (1, 0)
+    heard = [name for name, item in part.items.items() if any("audio" in s for s in item["systems"])]
+    assert sorted(heard) == [f"utt-{i:05d}" for i in range(6)]
