@@ -60,8 +60,6 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     check_reports(host.registry, config.reports)
     _make_folder(config)
     selection = select(host.registry, config)
-    for prepared in selection.unavailable:
-        progress.message(f"unavailable: {prepared.label}: {prepared.unavailable}")
     groups = group_codecs(selection.codecs, config.store_folder, config.seed, _keeps_audio(config, selection))
     records = _execute(config, host, selection, groups, progress)
     write_records(config.out / "records", records)
