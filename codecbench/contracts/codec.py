@@ -99,7 +99,8 @@ class CodecSpec:
     decoded audio against the input that the codec leaves in. algorithmic_delay_samples: look-ahead plus frame,
     at ``sample_rate_hz``. frame_samples: input of one packet of a bit stream; 0 where streams say it.
     min_samples: shortest input. version: raised when the codec's output changes. teacher: model whose features
-    the codec was trained on, to flag a recogniser of the same family.
+    the codec was trained on, to flag a recogniser of the same family. system: whose settings form one curve over
+    rates, where that is not every codec of this name (recordings of many systems).
     """
 
     name: str
@@ -129,6 +130,7 @@ class CodecSpec:
     licence_weights: str = ""
     training_data: tuple[str, ...] = ()
     teacher: str = ""
+    system: str = ""
     paper: str = ""
     requirements: tuple[str, ...] = ()
 

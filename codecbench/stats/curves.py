@@ -53,8 +53,8 @@ def _stem(label: str) -> tuple[str, str]:
 
 
 def family_of(codec: CodecInfo) -> str:
-    """Name of a codec's family."""
-    return str(codec.spec.get("name") or codec.label.partition(":")[0])
+    """Name of a codec's family: the codecs that one curve over rates may join."""
+    return str(codec.spec.get("system") or codec.spec.get("name") or codec.label.partition(":")[0])
 
 
 def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from codecbench.contracts.codec import Role
 from codecbench.contracts.metric import Direction, MetricRole, Stage, Status
 from codecbench.runinfo import CodecInfo, Flag, MetricInfo
 from codecbench.stats.bootstrap import PairedTest
+from codecbench.stats.curves import family_of
 from codecbench.stats.resampling import BootstrapSettings
 from codecbench.stats.scores import ScoreTable
 from codecbench.stats.summary import replicates_of
@@ -152,7 +153,7 @@ def _curves(results: RunResults) -> dict[tuple[str, str], list[tuple[float, str]
         rate = next((row.estimate for row in rows if row is not None and row.estimate is not None), None)
         if rate is not None and codec.role == Role.CODEC:
             mode = codec.label.partition("/")[2]
-            curves.setdefault((str(codec.spec.get("name")), mode), []).append((rate, codec.label))
+            curves.setdefault((family_of(codec), mode), []).append((rate, codec.label))
     return {key: sorted(curve) for key, curve in curves.items() if len(curve) > 1}
 
 

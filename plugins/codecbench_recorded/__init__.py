@@ -48,11 +48,19 @@ CORPUS = CorpusSpec(
 _NOTHING_TO_CODE = "it returns recordings of named utterances and has none of other audio"
 
 
+def system_of(variant: str) -> str:
+    """Return the system without its settings: what stands before the first number (``mimi-550-4-codebooks``)."""
+    words = variant.split("-")
+    rate = next((i for i, word in enumerate(words) if i and word[:1].isdigit()), len(words))
+    return "-".join(words[:rate])
+
+
 def parse_variant(variant: str) -> CodecSpec:
     """Make the specification of ``recorded:SYSTEM``; whether the manifest has the system is checked later."""
     return CodecSpec(
         "recorded",
         variant,
+        system=system_of(variant),
         description=f"outputs of {variant or 'a system'} that were recorded elsewhere",
         options=CODEC_OPTIONS,
         known_failures=tuple(
