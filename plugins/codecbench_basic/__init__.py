@@ -22,7 +22,6 @@ MULAW = {
         "mulaw",
         "8khz",
         description="logarithmic 8-bit companding of telephony (G.711), 64 kbit/s",
-        default=True,
         sample_rate_hz=8000,
         streams=(StreamSpec(8000.0, (256,)),),
         causal=True,

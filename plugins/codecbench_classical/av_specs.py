@@ -10,8 +10,8 @@ from codecbench_classical.formats import FORMATS, AvFormat
 
 VORBIS_RATE_HZ = 16000
 VORBIS_HELP = "vorbis:q0 to vorbis:q10"
-# Telephone anchors that a run without --codecs covers.
-DEFAULTS = {("g722", 64000), ("amr-nb", 12200)}
+# The telephone anchor that a run without --codecs covers.
+DEFAULTS = {("amr-nb", 12200)}
 
 
 def rates_help(family: AvFormat) -> str:
