@@ -14,16 +14,12 @@ FLAGS_SHOWN = 8
 
 
 def print_outcome(outcome: RunOutcome, registry: Registry) -> None:
-    """Print the reports' summaries, unavailable codecs, failures, flags and the paths of the reports."""
+    """Print the reports' summaries (which tell what was unavailable), failures, flags and the reports' paths."""
     console = Console()
     for entry in registry.reports.values():
         if entry.terminal is not None and entry.spec.default:
             console.print(entry.terminal(outcome.results))
     info = outcome.info
-    for codec in info.codecs:
-        if codec.unavailable:
-            remedy = f" → {codec.remedy}" if codec.remedy else ""
-            console.print(f"[yellow]unavailable[/] {escape(f'{codec.label}: {codec.unavailable}{remedy}')}")
     for label, count in outcome.failures.items():
         console.print(f"[red]failed[/] {escape(label)}: {count} records; see the failures in {outcome.folder}")
     for flag in info.flags[:FLAGS_SHOWN]:
