@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline for one example is a timed test, and a loaded machine fails it.
+settings.register_profile("codecbench", deadline=None)
+settings.load_profile("codecbench")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
