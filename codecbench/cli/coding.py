@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from codecbench.audio.suffixes import AUDIO_SUFFIXES
 from codecbench.cli.common import host_with, plugin_option, set_option
 from codecbench.errors import BadInput, CodecbenchError, UsageError
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf"})
 _INPUTS = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _OUT = click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 _DEVICE = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ….")

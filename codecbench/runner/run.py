@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from codecbench.runinfo import CodecInfo, CorpusInfo, MetricInfo, RunInfo
 from codecbench.runner.config import RunConfig
 from codecbench.runner.local import LocalEngine
 from codecbench.runner.messages import WorkerSetup
-from codecbench.runner.plan import CodecGroup, PlannedTask, group_codecs, plan_group
+from codecbench.runner.plan import CodecGroup, group_codecs, plan_group
 from codecbench.runner.progress import Progress, Quiet
 from codecbench.runner.records import utterance_records, write_records
 from codecbench.runner.selection import Selection, select
@@ -128,7 +129,7 @@ def _execute(
     engine = LocalEngine(setup, config.num_workers, config.timeout_s, progress, config.out / "logs")
     with engine:
         if any(planned):
-            engine.run(_chain(planned))
+            engine.run(chain.from_iterable(planned))
         records = {
             lane.label: list(utterance_records(lane, selection.utterances, selection.per_utterance()))
             for group in groups
@@ -137,11 +138,6 @@ def _execute(
         _derive(config, host, selection, groups, records)
         _time(engine, config, selection, groups, records, progress)
     return [records[p.label] for p in selection.codecs]
-
-
-def _chain(planned: list[list[PlannedTask]]) -> Iterator[PlannedTask]:
-    for tasks in planned:
-        yield from tasks
 
 
 def _derive(

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codecbench import Corpus, UsageError, Utterance
-
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf"})
+from codecbench.audio.suffixes import AUDIO_SUFFIXES
 
 
 def open_librispeech(folder: Path) -> Corpus:
