@@ -1,7 +1,7 @@
 """Checkpoints: written whole, synced, renamed into place; only then are older ones removed.
 
-``DIR/step-00001000/`` holds ``model.safetensors``, ``discriminators.safetensors``, ``average.safetensors`` (if any) and
-``state.pt`` (optimizers, counters, random states; read back with ``weights_only``).
+``DIR/step-00001000/`` holds a ``*.safetensors`` for each module of the run (of a codec: ``model``, ``discriminators``
+and, if there is one, ``average``) and ``state.pt`` (optimizers, counters, random states; read back with ``weights_only``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,11 @@ class Progress:
 
 @dataclass
 class RunState:
-    """Everything that a resumed run needs to continue exactly."""
+    """Everything that a resumed run needs to continue exactly; modules and optimizers by the names that files carry."""
 
-    model: nn.Module
-    average: nn.Module | None
-    discriminators: nn.Module
-    optimizers: dict[str, torch.optim.Optimizer]
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer]
     progress: Progress = field(default_factory=Progress)
-
-    def modules(self) -> dict[str, nn.Module]:
-        """The modules whose weights are stored, by file name."""
-        named: dict[str, nn.Module] = {"model": self.model, "discriminators": self.discriminators}
-        return named if self.average is None else named | {"average": self.average}
 
 
 class Checkpoints:
@@ -102,7 +96,7 @@ class Checkpoints:
         return target
 
     def _write(self, state: RunState, folder: Path) -> None:
-        for name, module in state.modules().items():
+        for name, module in state.modules.items():
             tensors = {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
             save_file(tensors, folder / f"{name}.safetensors")
         rest = {
@@ -136,7 +130,7 @@ class Checkpoints:
 def load(folder: Path, state: RunState) -> None:
     """Fill ``state`` from one checkpoint. Raises ``CheckpointError`` where it is damaged or of another model."""
     try:
-        for name, module in state.modules().items():
+        for name, module in state.modules.items():
             module.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
         rest: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         for name, optimizer in state.optimizers.items():

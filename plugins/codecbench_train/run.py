@@ -60,7 +60,10 @@ class Run:
     def state(self) -> RunState:
         """What a checkpoint stores; filling it changes this run."""
         optimizers = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
-        return RunState(self.model, self.average, self.discriminators, optimizers, self.progress)
+        modules: dict[str, torch.nn.Module] = {"model": self.model, "discriminators": self.discriminators}
+        if self.average is not None:
+            modules["average"] = self.average
+        return RunState(modules, optimizers, self.progress)
 
     def autocast(self) -> AbstractContextManager[object]:
         """bfloat16 for matrix products and convolutions where asked for."""

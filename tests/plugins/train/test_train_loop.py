@@ -121,7 +121,7 @@ def test_the_adversarial_loss_can_start_late(tmp_path: Path, teacher: Path) -> N
 
 
 def _weights(run: Run) -> dict[str, Tensor]:
-    return {f"{n}.{k}": v.clone() for n, m in run.state().modules().items() for k, v in m.state_dict().items()}
+    return {f"{n}.{k}": v.clone() for n, m in run.state().modules.items() for k, v in m.state_dict().items()}
 
 
 def test_micro_batches_give_the_same_step_as_one_batch(tmp_path: Path, teacher: Path) -> None:
