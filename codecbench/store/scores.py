@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from codecbench.contracts.metric import Measurement, Status
-from codecbench.store.shards import read_shards, write_shard
+from codecbench.store.index import ShardIndex
+from codecbench.store.shards import write_shard
 
 # Outcomes that another attempt may mend: kept for this run's records, tried again by the next.
 RETRIED = frozenset({Status.BACKEND_ERROR, Status.UNAVAILABLE})
@@ -29,55 +32,78 @@ SCHEMA = pa.schema(
         ("utterance_id", pa.string()),
     ]
 )
-_NAMES = [f.name for f in fields(Measurement)]
 
 
 class ScoreStore:
-    """Measurements under ``folder`` (one decoder identity); written a shard at a time by the driver alone."""
+    """Measurements under ``folder`` (one decoder identity); written a shard at a time by the driver alone.
+
+    Memory: an index of the keys, loaded when first asked and let go by ``forget``; measurements are read back.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._rows: dict[str, tuple[Measurement, ...]] | None = None
+        self._index: ShardIndex | None = None
         self._pending: dict[str, tuple[Measurement, ...]] = {}
+        self._pending_rows = 0
 
     def get(self, key: str) -> tuple[Measurement, ...] | None:
         """Return the measurements under ``key``, or None."""
-        return self._loaded().get(key)
+        return self.get_all([key]).get(key)
+
+    def get_all(self, keys: Sequence[str]) -> dict[str, tuple[Measurement, ...]]:
+        """Return the measurements of those keys that are here."""
+        read = self._loaded().read([key for key in keys if key not in self._pending])
+        found = {key: tuple(map(_measurement, rows)) for key, rows in read.items()}
+        return found | {key: self._pending[key] for key in keys if key in self._pending}
 
     def done(self, key: str) -> bool:
         """Say whether ``key`` needs no further attempt."""
-        rows = self.get(key)
-        return rows is not None and not any(row.status in RETRIED for row in rows)
+        return bool(self.done_all([key])[0])
+
+    def done_all(self, keys: Sequence[str]) -> np.ndarray:
+        """Say for each key whether it needs no further attempt: bool [keys]."""
+        done = self._loaded().done(keys)
+        if self._pending:
+            pending = (self._pending.get(key) for key in keys)
+            done |= np.array([rows is not None and not any(r.status in RETRIED for r in rows) for rows in pending])
+        return done
 
     def put(self, key: str, measurements: Sequence[Measurement]) -> None:
         """Add measurements; they reach the disk with the next ``flush`` or when a shard is full."""
-        self._loaded()[key] = self._pending[key] = tuple(measurements)
-        if sum(len(rows) for rows in self._pending.values()) >= ROWS_PER_SHARD:
+        self._pending_rows += len(measurements) - len(self._pending.get(key, ()))
+        self._pending[key] = tuple(measurements)
+        if self._pending_rows >= ROWS_PER_SHARD:
             self.flush()
 
     def flush(self) -> None:
         """Write what is pending as one shard."""
-        if self._pending:
-            write_shard(self.folder, list(_as_rows(self._pending)), SCHEMA)
-            self._pending = {}
+        if self._pending_rows:
+            shard = write_shard(self.folder, list(_as_rows(self._pending)), SCHEMA)
+            if self._index is not None:
+                self._index.add([shard])
+        self._pending, self._pending_rows = {}, 0
 
-    def _loaded(self) -> dict[str, tuple[Measurement, ...]]:
-        if self._rows is None:
-            self._rows = {}
-            for table in read_shards(self.folder):
-                self._rows.update(_by_key(table.to_pylist()))
-        return self._rows
+    def forget(self) -> None:
+        """Let the index go; the next question loads it again, with what others have written meanwhile."""
+        self._index = None
+
+    def _loaded(self) -> ShardIndex:
+        if self._index is None:
+            self._index = ShardIndex(self.folder, ["status"], _needs_retry)
+        return self._index
+
+
+def _needs_retry(table: pa.Table) -> np.ndarray:
+    retried = pc.is_in(table.column("status"), value_set=pa.array(sorted(RETRIED)))
+    return np.asarray(retried.to_numpy(), bool)
 
 
 def _as_rows(pending: Mapping[str, tuple[Measurement, ...]]) -> Iterable[dict[str, object]]:
     for key, measurements in pending.items():
         for measurement in measurements:
-            yield {"key": key, **asdict(measurement)}
+            yield {"key": key, **vars(measurement)}
 
 
-def _by_key(rows: Iterable[dict]) -> dict[str, tuple[Measurement, ...]]:
-    grouped: dict[str, list[Measurement]] = {}
-    for row in rows:
-        row["status"] = Status(row["status"])
-        grouped.setdefault(row["key"], []).append(Measurement(**{name: row[name] for name in _NAMES}))
-    return {key: tuple(measurements) for key, measurements in grouped.items()}
+def _measurement(row: dict[str, Any]) -> Measurement:
+    row.pop("key")
+    return Measurement(**row | {"status": Status(row["status"])})

@@ -55,10 +55,18 @@ def shards(folder: Path) -> list[Path]:
 def read_shards(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Read shards oldest first; a corrupted one is put aside (``*.corrupt``), so that its work is done again."""
     for shard in shards(folder):
-        try:
-            yield pq.read_table(shard, columns=columns, page_checksum_verification=True)
-        except (OSError, pa.ArrowException):
-            shard.replace(shard.with_suffix(".corrupt"))
+        table = read_shard(shard, columns)
+        if table is not None:
+            yield table
+
+
+def read_shard(shard: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Read one shard; a corrupted one is put aside (``*.corrupt``), and None returned."""
+    try:
+        return pq.read_table(shard, columns=columns, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        shard.replace(shard.with_suffix(".corrupt"))
+        return None
 
 
 def _next_number(folder: Path) -> int:

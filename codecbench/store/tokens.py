@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from codecbench.contracts.encoded import Bitstream, Tokens
+from codecbench.store.index import ShardIndex
 from codecbench.store.packing import PackedUtterance, unpack
-from codecbench.store.shards import read_shards, write_shard
+from codecbench.store.shards import write_shard
 
 SCHEMA = pa.schema(
     [
@@ -23,31 +26,42 @@ SCHEMA = pa.schema(
 
 
 class TokenStore:
-    """Packed tokens under ``folder`` (one encoder identity); loaded once, appended by shards."""
+    """Packed tokens under ``folder`` (one encoder identity); read by an index of the keys, appended by shards."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._rows: dict[str, PackedUtterance] | None = None
+        self._index: ShardIndex | None = None
 
     def get(self, key: str) -> Tokens | Bitstream | None:
         """Return the utterance under ``key`` (B = 1), or None."""
         packed = self.packed(key)
         return None if packed is None else unpack(packed)
 
+    def has_all(self, keys: Sequence[str]) -> np.ndarray:
+        """Say for each key whether it is here: bool [keys]."""
+        return self._loaded().has(keys)
+
     def packed(self, key: str) -> PackedUtterance | None:
         """Return the utterance under ``key`` as it is stored, or None."""
-        return self._loaded().get(key)
+        return self.packed_all([key]).get(key)
+
+    def packed_all(self, keys: Sequence[str]) -> dict[str, PackedUtterance]:
+        """Return those utterances that are here as they are stored."""
+        return {key: _packed(rows[-1]) for key, rows in self._loaded().read(keys).items()}
 
     def append(self, rows: Mapping[str, PackedUtterance]) -> None:
-        """Write utterances as one shard; a store that was read before does not see them."""
+        """Write utterances as one shard; of other stores on the folder those read before do not see them."""
         if rows:
-            write_shard(self.folder, [{"key": key, **vars(packed)} for key, packed in rows.items()], SCHEMA)
+            shard = write_shard(self.folder, [{"key": key, **vars(packed)} for key, packed in rows.items()], SCHEMA)
+            if self._index is not None:
+                self._index.add([shard])
 
-    def _loaded(self) -> dict[str, PackedUtterance]:
-        if self._rows is None:
-            self._rows = {
-                row.pop("key"): PackedUtterance(**row)
-                for table in read_shards(self.folder)
-                for row in table.to_pylist()
-            }
-        return self._rows
+    def _loaded(self) -> ShardIndex:
+        if self._index is None:
+            self._index = ShardIndex(self.folder)
+        return self._index
+
+
+def _packed(row: dict[str, Any]) -> PackedUtterance:
+    row.pop("key")
+    return PackedUtterance(**row)
