@@ -80,12 +80,16 @@ class CodecWorker:
             for w in work:
                 w.failure = Failure(Status.UNAVAILABLE, str(error))
             return CodecResult(tuple(w.result() for w in work))
+        began = time.perf_counter()
         _read(codec, work)
         self._encode(codec, task, work)
+        encode_s, decode_s = time.perf_counter() - began, {}
         for job in task.jobs:
+            began = time.perf_counter()
             wanted = [w for i, w in enumerate(work) if i in job.items and w.encoded is not None]
             self._decode(codec, job, wanted)
-        return CodecResult(tuple(w.result() for w in work))
+            decode_s[job.label] = time.perf_counter() - began
+        return CodecResult(tuple(w.result() for w in work), encode_s, decode_s)
 
     def _open(self, name: str) -> Codec:
         if self._codec is None or self._name != name:

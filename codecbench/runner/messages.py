@@ -97,9 +97,14 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class CodecResult:
-    """One result for each item of a CodecTask."""
+    """One result for each item of a CodecTask, and the seconds that they took.
+
+    encode_s: reading and encoding. decode_s: decoding, by the job's label.
+    """
 
     items: tuple[ItemResult, ...]
+    encode_s: float = 0.0
+    decode_s: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,10 @@ class ScoreTask:
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Measurements for each scorer of a ScoreTask."""
+    """Measurements for each scorer of a ScoreTask, and the seconds that each took (none where nothing was scored)."""
 
     measurements: tuple[tuple[Measurement, ...], ...]
+    seconds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

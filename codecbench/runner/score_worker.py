@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -43,10 +44,17 @@ class ScoreWorker:
             task.output.sample_rate_hz if task.output else 0,
             _encoded(task),
         )
-        return ScoreResult(tuple(self._score(ref, item) for ref in task.scorers))
+        measured, seconds = [], []
+        for ref in task.scorers:
+            scorer = self._scorer(ref)  # loading it is no cost of this utterance
+            began = time.perf_counter()
+            measured.append(self._score(ref, scorer, item))
+            seconds.append(time.perf_counter() - began)
+        return ScoreResult(tuple(measured), tuple(seconds))
 
-    def _score(self, ref: ScorerRef, item: ScoreItem) -> tuple[Measurement, ...]:
-        scorer = self._scorer(ref)
+    def _score(
+        self, ref: ScorerRef, scorer: UtteranceScorer | CodecbenchError, item: ScoreItem
+    ) -> tuple[Measurement, ...]:
         if isinstance(scorer, CodecbenchError):
             return self._all(ref, Status.UNAVAILABLE, str(scorer))
         try:
