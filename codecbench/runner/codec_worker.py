@@ -28,6 +28,7 @@ from codecbench.runner.messages import (
     Failure,
     ItemResult,
     Output,
+    Spent,
     StatedBitrate,
     TimingResult,
     TimingTask,
@@ -83,13 +84,15 @@ class CodecWorker:
         began = time.perf_counter()
         _read(codec, work)
         self._encode(codec, task, work)
-        encode_s, decode_s = time.perf_counter() - began, {}
+        fresh = [w for w in work if w.item.packed is None]
+        encoding = Spent(time.perf_counter() - began, _audio_s(fresh)) if fresh else Spent()
+        decoding: dict[str, Spent] = {}
         for job in task.jobs:
             began = time.perf_counter()
             wanted = [w for i, w in enumerate(work) if i in job.items and w.encoded is not None]
             self._decode(codec, job, wanted)
-            decode_s[job.label] = time.perf_counter() - began
-        return CodecResult(tuple(w.result() for w in work), encode_s, decode_s)
+            decoding[job.label] = Spent(time.perf_counter() - began, _audio_s(wanted))
+        return CodecResult(tuple(w.result() for w in work), encoding, decoding)
 
     def _open(self, name: str) -> Codec:
         if self._codec is None or self._name != name:
@@ -188,6 +191,10 @@ def _read(codec: Codec, work: Sequence[_Work]) -> None:
                 w.failure = Failure(Status.TOO_SHORT, f"{len(w.audio)} samples; {spec.full_name} needs {shortest}")
         except BadInput as error:
             w.failure = Failure(Status.BAD_INPUT, str(error))
+
+
+def _audio_s(work: Sequence[_Work]) -> float:
+    return sum(len(w.audio) / w.rate_hz for w in work if w.rate_hz)
 
 
 def _collate(part: Sequence[_Work]) -> Batch:

@@ -96,15 +96,26 @@ class ItemResult:
 
 
 @dataclass(frozen=True)
-class CodecResult:
-    """One result for each item of a CodecTask, and the seconds that they took.
+class Spent:
+    """Wall seconds in a worker, and the seconds of audio that they were spent on."""
 
-    encode_s: reading and encoding. decode_s: decoding, by the job's label.
+    seconds: float = 0.0
+    audio_s: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.seconds + other.seconds, self.audio_s + other.audio_s)
+
+
+@dataclass(frozen=True)
+class CodecResult:
+    """One result for each item of a CodecTask, and what they cost.
+
+    encoding: reading and encoding what was not in the store. decoding: by the job's label.
     """
 
     items: tuple[ItemResult, ...]
-    encode_s: float = 0.0
-    decode_s: dict[str, float] = field(default_factory=dict)
+    encoding: Spent = Spent()
+    decoding: dict[str, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,10 +160,10 @@ class ScoreTask:
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Measurements for each scorer of a ScoreTask, and the seconds that each took (none where nothing was scored)."""
+    """Measurements for each scorer of a ScoreTask, and what each cost (nothing where the audio cannot be read)."""
 
     measurements: tuple[tuple[Measurement, ...], ...]
-    seconds: tuple[float, ...] = ()
+    scoring: tuple[Spent, ...] = ()
 
 
 @dataclass(frozen=True)

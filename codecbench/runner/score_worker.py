@@ -16,7 +16,7 @@ from codecbench.contracts.encoded import AudioPassthrough, Encoded, decoded_part
 from codecbench.contracts.metric import Measurement, ScoreItem, Status, UtteranceScorer
 from codecbench.errors import BadInput, CodecbenchError
 from codecbench.plugins import load_plugins
-from codecbench.runner.messages import ScoreResult, ScorerRef, ScoreTask, WorkerSetup
+from codecbench.runner.messages import ScoreResult, ScorerRef, ScoreTask, Spent, WorkerSetup
 from codecbench.runner.scoring import make_scorer
 from codecbench.store.packing import unpack
 
@@ -44,13 +44,13 @@ class ScoreWorker:
             task.output.sample_rate_hz if task.output else 0,
             _encoded(task),
         )
-        measured, seconds = [], []
+        measured, scoring = [], []
         for ref in task.scorers:
             scorer = self._scorer(ref)  # loading it is no cost of this utterance
             began = time.perf_counter()
             measured.append(self._score(ref, scorer, item))
-            seconds.append(time.perf_counter() - began)
-        return ScoreResult(tuple(measured), tuple(seconds))
+            scoring.append(Spent(time.perf_counter() - began, item.duration_s))
+        return ScoreResult(tuple(measured), tuple(scoring))
 
     def _score(
         self, ref: ScorerRef, scorer: UtteranceScorer | CodecbenchError, item: ScoreItem

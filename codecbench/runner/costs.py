@@ -1,0 +1,77 @@
+"""What work has cost so far, kept beside the store: seconds per second of audio, for estimates only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from codecbench.runner.messages import CodecResult, CodecTask, ScoreResult, ScoreTask, Spent
+
+FILE_NAME = "costs.json"
+
+
+class Work(StrEnum):
+    """Kinds of work."""
+
+    ENCODE = "encode"
+    DECODE = "decode"
+    SCORE = "score"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One kind of work by one codec (label of the lane, or full name for encoding) or scorer, on one kind of device."""
+
+    work: Work
+    name: str
+    device: str = "cpu"
+
+
+class Costs:
+    """Sums of what each item has cost in all runs on one store; engines report to it.
+
+    By name, not by identity: after a changed option the old cost is the best estimate there is.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self._path, self._device = folder / FILE_NAME, device.split(":")[0]
+        self._spent: dict[Item, Spent] = {}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # without it there is no estimate
+            for row in json.loads(self._path.read_text("utf-8")):
+                item = Item(Work(row["work"]), str(row["name"]), str(row["device"]))
+                self._spent[item] = Spent(float(row["seconds"]), float(row["audio_s"]))
+
+    def coded(self, task: CodecTask, result: CodecResult) -> None:
+        """Take in what a codec task cost."""
+        self._add(Item(Work.ENCODE, task.codec, self._device), result.encoding)
+        for label, spent in result.decoding.items():
+            self._add(Item(Work.DECODE, label, self._device), spent)
+
+    def scored(self, task: ScoreTask, result: ScoreResult) -> None:
+        """Take in what a score task cost."""
+        for ref, spent in zip(task.scorers, result.scoring, strict=False):
+            self._add(Item(Work.SCORE, f"{ref.name} {ref.recognizer}".strip()), spent)
+
+    def seconds(self, work: Work, name: str, audio_s: float) -> float | None:
+        """Estimate seconds of ``work`` on ``audio_s`` seconds of audio; None where it was never done on this store."""
+        if audio_s <= 0:
+            return 0.0
+        spent = self._spent.get(Item(work, name, "cpu" if work is Work.SCORE else self._device))
+        return spent.seconds / spent.audio_s * audio_s if spent else None
+
+    def save(self) -> None:
+        """Write what is known; a folder that cannot be written costs the estimate only."""
+        rows = [{**asdict(item), **asdict(spent)} for item, spent in self._spent.items()]
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+            temporary.replace(self._path)
+
+    def _add(self, item: Item, spent: Spent) -> None:
+        if spent.audio_s > 0:
+            self._spent[item] = self._spent.get(item, Spent()) + spent
