@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codecbench.errors import Unavailable, UsageError, unknown_name
 from codecbench.options import resolve_options
-from codecbench.registering import Registry
+from codecbench.registering import Registry, ReportEntry
 from codecbench.runinfo import FILE_NAME
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ def write_reports(
     names: Sequence[str] = (),
     settings: Mapping[str, Mapping[str, str]] | None = None,
     tell: Callable[[str], None] = lambda text: None,
+    *,
+    reuse: bool = False,
 ) -> tuple[tuple[Path, ...], tuple[RunResults, ...]]:
     """Flag each run and write its reports (the default ones where none is named); return files and results.
 
     A default report that cannot be made here is told and left out; one that was asked for raises Unavailable.
+    ``reuse`` leaves a report alone whose files were made from the same runs, options and code.
     """
     from codecbench.results import RunResults
     from codecbench.stats.gates import plausibility_flags
@@ -57,9 +60,25 @@ def write_reports(
         entry = registry.reports[name]
         options = resolve_options(name, entry.spec.options, (settings or {}).get(name, {}))
         try:
-            written += entry.render(flagged, out / name, options)
+            written += _render(entry, flagged, out / name, options, reuse)
         except Unavailable as error:
             if name in names:
                 raise
             tell(f"report '{name}' left out: {error}")
     return tuple(written), tuple(flagged)
+
+
+def _render(
+    entry: ReportEntry, runs: Sequence[RunResults], folder: Path, options: Mapping[str, Any], reuse: bool
+) -> list[Path]:
+    from codecbench.report_stamps import STAMP_NAME, Stamp, read_stamp, report_digest
+
+    wanted = report_digest(runs, entry.render, options)
+    made = read_stamp(folder) if reuse else None
+    if made is not None and made.digest == wanted:
+        return [folder / name for name in made.files]
+    (folder / STAMP_NAME).unlink(missing_ok=True)
+    written = list(entry.render(runs, folder, options))
+    if all(path.is_relative_to(folder) for path in written):
+        Stamp(wanted, tuple(str(path.relative_to(folder)) for path in written)).save(folder)
+    return written

@@ -67,7 +67,7 @@ def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | 
     write_artifacts(config.out, _artifacts(config.out, selection, groups))
     _describe(config, selection).save(config.out)
     written, (results,) = write_reports(
-        host.registry, [config.out], config.out, config.reports, config.settings, progress.message
+        host.registry, [config.out], config.out, config.reports, config.settings, progress.message, reuse=config.resume
     )
     failures = _count_failures(records)
     return RunOutcome(config.out, results, written, failures, _is_partial(config, selection, failures))
