@@ -208,7 +208,7 @@ class LocalEngine:
                 failure = _failure(scorer, lane, result, output)
                 (ready.append(scorer) if failure is None else failed.append((scorer, failure)))
             for scorer, failure in failed:
-                self._put(planned, index, lane, scorer, _failed(scorer, failure))
+                self._put(planned, index, lane, scorer, scorer.failed(failure.status, failure.reason))
             if ready:
                 self._scoring.append(_scoring(planned, index, lane, tuple(ready), result, output))
             else:
@@ -235,7 +235,7 @@ class LocalEngine:
             return
         reason = answer.message if isinstance(answer, WorkerError) else str(answer)
         failure = Failure(Status.BACKEND_ERROR, f"scorer '{scoring.scorers[0].ref.name}': {reason}")
-        scoring.lane.scores.put(scoring.task.keys[0], _failed(scoring.scorers[0], failure))
+        scoring.lane.scores.put(scoring.task.keys[0], scoring.scorers[0].failed(failure.status, failure.reason))
         self._dirty[scoring.lane.label] = scoring.lane
         self.progress.advance("score", 1, scoring.lane.label)
 
@@ -265,14 +265,6 @@ def _failure(scorer: PreparedScorer, lane: Lane, result: ItemResult, output: Out
     if output is None:
         return Failure(Status.BACKEND_ERROR, f"codec '{lane.label}' returned no audio")
     return output if isinstance(output, Failure) else None
-
-
-def _failed(scorer: PreparedScorer, failure: Failure) -> tuple[Measurement, ...]:
-    component = scorer.ref.recognizer
-    return tuple(
-        Measurement(metric.name, status=failure.status, reason=failure.reason, component=component)
-        for metric in scorer.metrics
-    )
 
 
 def _scoring(

@@ -17,7 +17,7 @@ from codecbench.contracts.metric import Measurement, ScoreItem, Status, Utteranc
 from codecbench.errors import BadInput, CodecbenchError
 from codecbench.plugins import load_plugins
 from codecbench.runner.messages import ScoreResult, ScorerRef, ScoreTask, Spent, WorkerSetup
-from codecbench.runner.scoring import make_scorer
+from codecbench.runner.scoring import failed, make_scorer
 from codecbench.store.packing import unpack
 
 
@@ -34,7 +34,7 @@ class ScoreWorker:
         try:
             reference, rate_hz = _reference(task.utterance)
         except BadInput as error:
-            return ScoreResult(tuple(self._all(ref, Status.BAD_INPUT, str(error)) for ref in task.scorers))
+            return ScoreResult(tuple(self._failed(ref, Status.BAD_INPUT, str(error)) for ref in task.scorers))
         item = ScoreItem(
             task.utterance,
             task.label,
@@ -56,11 +56,11 @@ class ScoreWorker:
         self, ref: ScorerRef, scorer: UtteranceScorer | CodecbenchError, item: ScoreItem
     ) -> tuple[Measurement, ...]:
         if isinstance(scorer, CodecbenchError):
-            return self._all(ref, Status.UNAVAILABLE, str(scorer))
+            return self._failed(ref, Status.UNAVAILABLE, str(scorer))
         try:
             measurements: Sequence[Measurement] = scorer.score(item)
         except Exception as error:
-            return self._all(ref, Status.BACKEND_ERROR, f"scorer '{ref.name}': {type(error).__name__}: {error}")
+            return self._failed(ref, Status.BACKEND_ERROR, f"scorer '{ref.name}': {type(error).__name__}: {error}")
         return tuple(_guarded(m, ref) for m in measurements)
 
     def _scorer(self, ref: ScorerRef) -> UtteranceScorer | CodecbenchError:
@@ -71,9 +71,8 @@ class ScoreWorker:
                 self._scorers[ref] = error
         return self._scorers[ref]
 
-    def _all(self, ref: ScorerRef, status: Status, reason: str) -> tuple[Measurement, ...]:
-        metrics = self._registry.scorers[ref.name].spec.metrics
-        return tuple(Measurement(m.name, status=status, reason=reason, component=ref.recognizer) for m in metrics)
+    def _failed(self, ref: ScorerRef, status: Status, reason: str) -> tuple[Measurement, ...]:
+        return failed(self._registry.scorers[ref.name].spec, ref, status, reason)
 
 
 def _guarded(measurement: Measurement, ref: ScorerRef) -> Measurement:

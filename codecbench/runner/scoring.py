@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codecbench.contracts.metric import MetricSpec, ScorerContext, ScorerSpec, Stage
+from codecbench.contracts.metric import Measurement, MetricSpec, ScorerContext, ScorerSpec, Stage, Status
 from codecbench.contracts.recognizer import Recognizer, RecognizerContext
 from codecbench.errors import CodecbenchError, PluginError, Unavailable, UsageError, unknown_name
 from codecbench.loading import Settings
 from codecbench.options import affecting, resolve_options
 from codecbench.registering import RecognizerEntry, Registry
 from codecbench.runner.messages import ScorerRef
+
+
+def failed(spec: ScorerSpec, ref: ScorerRef, status: Status, reason: str) -> tuple[Measurement, ...]:
+    """Return a measurement without a value for each metric of a scorer that could not be applied."""
+    return tuple(Measurement(m.name, status=status, reason=reason, component=ref.recognizer) for m in spec.metrics)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class PreparedScorer:
     def metrics(self) -> Sequence[MetricSpec]:
         """Its metrics."""
         return self.spec.metrics
+
+    def failed(self, status: Status, reason: str) -> tuple[Measurement, ...]:
+        """Return a measurement without a value for each metric."""
+        return failed(self.spec, self.ref, status, reason)
 
 
 @dataclass(frozen=True)

@@ -48,17 +48,12 @@ def corpus_records(
 
 def _score(registry: Registry, settings: Settings, scorer: PreparedScorer, view: CodecView) -> Sequence[Measurement]:
     if scorer.unavailable is not None:
-        return _all(scorer, Status.UNAVAILABLE, str(scorer.unavailable))
+        return scorer.failed(Status.UNAVAILABLE, str(scorer.unavailable))
     try:
         measurements: Sequence[Measurement] = make_scorer(registry, scorer.ref, settings, 1).score(view)
     except Exception as error:  # a scorer's fault costs its own values only
-        return _all(scorer, Status.BACKEND_ERROR, f"scorer '{scorer.ref.name}': {type(error).__name__}: {error}")
+        return scorer.failed(Status.BACKEND_ERROR, f"scorer '{scorer.ref.name}': {type(error).__name__}: {error}")
     return measurements
-
-
-def _all(scorer: PreparedScorer, status: Status, reason: str) -> tuple[Measurement, ...]:
-    component = scorer.ref.recognizer
-    return tuple(Measurement(m.name, status=status, reason=reason, component=component) for m in scorer.metrics)
 
 
 def _encoded(
@@ -90,12 +85,12 @@ def timing_records(
     key = digest([dict(scorer.identity), lane.decode_id, hardware, threads, [p.audio_sha256 for p in chosen]])
     if not lane.scores.done(key):
         if scorer.unavailable is not None:
-            rows = _all(scorer, Status.UNAVAILABLE, str(scorer.unavailable))
+            rows = scorer.failed(Status.UNAVAILABLE, str(scorer.unavailable))
         else:
             task = TimingTask(group.codec, scorer.ref, tuple(p.utterance for p in chosen), threads)
             result = engine.time(task)
             failure = result.failure
-            rows = _all(scorer, failure.status, failure.reason) if failure else result.measurements
+            rows = scorer.failed(failure.status, failure.reason) if failure else result.measurements
         lane.scores.put(key, rows)
         lane.scores.flush()
     return [make_record(lane.label, key, scorer, m, None) for m in lane.scores.get(key) or ()]
