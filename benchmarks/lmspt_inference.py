@@ -1,7 +1,9 @@
 """Speed of LM-SPT inference, side by side in one process with the same threads and the same audio.
 
     python benchmarks/lmspt_inference.py                      # CPU: release against the plain model, paper against Mimi
+    python benchmarks/lmspt_inference.py --modes              # and bfloat16 and torch.compile, which wants a compiler
     python benchmarks/lmspt_inference.py --device cuda        # by batch size, precision and compile mode
+    python benchmarks/lmspt_inference.py --hour               # an hour of audio by mini-12.5hz: time and peak memory
 
 Weights are random (speed does not depend on them). Each figure is the least of ``--repeats`` runs, the contestants
 taking turns; ``limit`` is the larger of operations over the measured matrix rate and bytes over the measured bandwidth,
@@ -12,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +28,32 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from codecbench.hardware import describe_hardware, versions
 from codecbench_lmspt import LMSPT, load_preset
+from codecbench_lmspt.model import DEFAULT_CHUNK_SECONDS
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "plugins" / "lmspt"))
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A preset in one precision, compiled or not."""
+
+    preset: str
+    precision: str = "fp32"
+    compiled: str = "none"
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others; the preset alone in the default mode."""
+        changed = [value for value, plain in ((self.precision, "fp32"), (self.compiled, "none")) if value != plain]
+        return ", ".join([self.preset, *changed])
+
+
+CPU_MODES = tuple(
+    Mode(preset, *mode) for preset in ("release", "mini-12.5hz") for mode in (("bf16", "none"), ("fp32", "compile"))
+)
 
 
 @dataclass(frozen=True)
@@ -129,14 +153,9 @@ def noise(rate_hz: int, seconds: float, batch_size: int, device: str) -> Tensor:
     return (0.1 * torch.randn(batch_size, 1, round(rate_hz * seconds), generator=generator)).to(device)
 
 
-def row(name: str, seconds: float, encode_s: float, decode_s: float, share: float | None) -> Row:
-    """A CPU row."""
-    return Row(name, "fp32", "none", 1, seconds, encode_s, decode_s, seconds / (encode_s + decode_s), None, share)
-
-
-def lmspt_calls(name: str, preset: str, seconds: float) -> tuple[LMSPT, dict[str, Call]]:
+def lmspt_calls(name: str, mode: Mode, seconds: float) -> tuple[LMSPT, dict[str, Call]]:
     """Encode and decode of one preset as calls to be timed."""
-    model = prepared(preset, "cpu")
+    model = prepared(mode.preset, "cpu", mode.precision, mode.compiled)
     audio = noise(model.sample_rate_hz, seconds, 1, "cpu")
     codes = model.encode(audio)
     return model, {f"{name} encode": lambda: model.encode(audio), f"{name} decode": lambda: model.decode(codes)}
@@ -180,26 +199,36 @@ def mimi_calls(name: str, seconds: float) -> dict[str, Call]:
     }
 
 
-def run_cpu(seconds: float, repeats: int, limits: Limits) -> list[Row]:
-    """All contestants on the CPU, taking turns."""
+def run_cpu(seconds: float, repeats: int, limits: Limits, modes: Sequence[Mode]) -> list[Row]:
+    """All contestants on the CPU, taking turns: two of other people, ours in their default mode, and in ``modes``."""
     calls: dict[str, Call] = {
         **plain_release_calls("release, plain eager", seconds),
         **mimi_calls("Mimi, 8 codebooks", seconds),
     }
-    shares: dict[str, float] = {}
-    for preset in ("release", "paper-25hz", "paper-12.5hz", "paper-6.25hz", "mini-12.5hz"):
-        model, own = lmspt_calls(preset, preset, seconds)
-        works = [count_work(model, call) for call in own.values()]
-        shares[preset] = sum(max(w[0] / limits.operations_per_s["fp32"], w[1] / limits.bytes_per_s) for w in works)
+    known = {name: Mode(name) for name in ("release, plain eager", "Mimi, 8 codebooks")}
+    floors: dict[str, float] = {}
+    presets = ("release", "paper-25hz", "paper-12.5hz", "paper-6.25hz", "mini-25hz", "mini-12.5hz", "mini-6.25hz")
+    for mode in [*map(Mode, presets), *modes]:
+        model, own = lmspt_calls(mode.name, mode, seconds)
+        if mode.name == mode.preset:
+            floors[mode.name] = least_possible(model, own, limits, "fp32")
+        known[mode.name] = mode
         calls |= own
     best = least_seconds(calls, repeats, "cpu")
-    names = [name.removesuffix(" encode") for name in calls if name.endswith(" encode")]
     rows = []
-    for name in names:
+    for name, mode in known.items():
         encode_s, decode_s = best[f"{name} encode"], best[f"{name} decode"]
-        share = shares[name] / (encode_s + decode_s) if name in shares else None
-        rows.append(row(name, seconds, encode_s, decode_s, share))
+        total = encode_s + decode_s
+        share = floors[name] / total if name in floors else None
+        mean = seconds / total
+        rows.append(Row(mode.preset, mode.precision, mode.compiled, 1, seconds, encode_s, decode_s, mean, None, share))
     return rows
+
+
+def least_possible(model: LMSPT, calls: dict[str, Call], limits: Limits, precision: str) -> float:
+    """Seconds that the operations or the bytes of ``calls`` take at the measured rates, whichever is more."""
+    works = [count_work(model, call) for call in calls.values()]
+    return sum(max(w[0] / limits.operations_per_s[precision], w[1] / limits.bytes_per_s) for w in works)
 
 
 def run_gpu(device: str, seconds: float, repeats: int, limits: Limits, batch_sizes: list[int]) -> list[Row]:
@@ -207,11 +236,14 @@ def run_gpu(device: str, seconds: float, repeats: int, limits: Limits, batch_siz
     rows = []
     for preset in ("release", "paper-12.5hz"):
         for precision in DTYPES:
+            floors: dict[int, float] = {}
             for compiled in ("none", "compile", "cudagraphs"):
                 model = prepared(preset, device, precision, compiled)
                 for batch_size in batch_sizes:
                     try:
-                        rows.append(gpu_row(model, precision, compiled, batch_size, device, seconds, repeats, limits))
+                        rows.append(
+                            gpu_row(model, precision, compiled, batch_size, device, seconds, repeats, limits, floors)
+                        )
                     except torch.OutOfMemoryError:
                         torch.cuda.empty_cache()
                         break
@@ -230,18 +262,19 @@ def gpu_row(
     seconds: float,
     repeats: int,
     limits: Limits,
+    floors: dict[int, float],
 ) -> Row:
-    """One measurement on a GPU."""
+    """One measurement on a GPU; ``floors`` keeps what the eager model counted for the compiled ones."""
     audio = noise(model.sample_rate_hz, seconds, batch_size, device)
     codes = model.encode(audio)
     calls: dict[str, Call] = {"encode": lambda: model.encode(audio), "decode": lambda: model.decode(codes)}
     torch.cuda.reset_peak_memory_stats(device)
     best = least_seconds(calls, repeats, device)
     peak = torch.cuda.max_memory_allocated(device) / 2**30
-    total, share = best["encode"] + best["decode"], None
+    total = best["encode"] + best["decode"]
     if compiled == "none":
-        works = [count_work(model, call) for call in calls.values()]
-        share = sum(max(w[0] / limits.operations_per_s[precision], w[1] / limits.bytes_per_s) for w in works) / total
+        floors[batch_size] = least_possible(model, calls, limits, precision)
+    share = floors[batch_size] / total if batch_size in floors else None
     duration = seconds * batch_size
     name = model.spec.name
     return Row(
@@ -249,9 +282,48 @@ def gpu_row(
     )
 
 
+@dataclass(frozen=True)
+class LongRun:
+    """Encode and decode of one long recording. Memory is this process's highest, by what was done up to then."""
+
+    model: str
+    audio_seconds: float
+    encode_s: float
+    decode_s: float
+    audio_seconds_per_second: float
+    audio_gib: float
+    peak_memory_gib_before: float
+    peak_memory_gib_encoded: float
+    peak_memory_gib_decoded: float
+
+
+def run_long(preset: str, seconds: float) -> LongRun:
+    """Encode and decode ``seconds`` of noise in the chunks that are the default."""
+    model = prepared(preset, "cpu")
+    model.chunk_seconds = DEFAULT_CHUNK_SECONDS
+    audio = torch.randn(1, 1, round(seconds * model.sample_rate_hz)).mul_(0.1)
+    before, start = peak_memory_gib(), time.perf_counter()
+    codes = model.encode(audio)
+    encode_s, encoded = time.perf_counter() - start, peak_memory_gib()
+    decoded_samples = model.decode(codes).shape[-1]
+    total_s = time.perf_counter() - start
+    assert decoded_samples >= audio.shape[-1]
+    size = audio.numel() * audio.element_size() / 2**30
+    speed = seconds / total_s
+    return LongRun(
+        preset, seconds, encode_s, total_s - encode_s, speed, size, before, encoded, peak_memory_gib()
+    )  # fmt: skip
+
+
+def peak_memory_gib() -> float:
+    """The highest memory that this process has had (KiB on Linux, bytes on macOS)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
 def ratios(rows: list[Row]) -> dict[str, float]:
     """The two comparisons that are promised: time of ours over time of theirs, encode and decode together."""
-    total = {row.model: row.total_s for row in rows}
+    total = {row.model: row.total_s for row in rows if (row.precision, row.compiled) == ("fp32", "none")}
     pairs = {
         "release / plain eager release": ("release", "release, plain eager"),
         "paper-12.5hz / Mimi at 8 codebooks": ("paper-12.5hz", "Mimi, 8 codebooks"),
@@ -282,29 +354,35 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32, 64, 128])
+    parser.add_argument("--modes", action="store_true", help="On a CPU: also bfloat16 and torch.compile.")
+    parser.add_argument("--hour", action="store_true", help="Only encode and decode an hour of audio, in chunks.")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    name = "lmspt_inference_hour_cpu" if args.hour else f"lmspt_inference_{args.device.split(':')[0]}"
+    out = args.out or HERE / "results" / f"{name}.json"
+    if args.hour:
+        long = asdict(run_long("mini-12.5hz", 3600.0))
+        print(json.dumps(long, indent=1))
+        write(out, args, long)
+        return
     with torch.inference_mode():
         limits = measure_limits(args.device)
         if args.device == "cpu":
-            rows = run_cpu(args.seconds, args.repeats, limits)
+            rows = run_cpu(args.seconds, args.repeats, limits, CPU_MODES if args.modes else ())
         else:
             rows = run_gpu(args.device, args.seconds, args.repeats, limits, args.batch_sizes)
     found = ratios(rows)
     show(rows, found)
-    out = args.out or HERE / "results" / f"lmspt_inference_{args.device.split(':')[0]}.json"
+    table = {"repeats": args.repeats, "limits": asdict(limits), "rows": [asdict(r) for r in rows], "ratios": found}
+    write(out, args, table)
+
+
+def write(out: Path, args: argparse.Namespace, found: dict[str, object]) -> None:
+    """Write what was found, with the machine it was found on."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "hardware": describe_hardware(args.device),
-        "versions": versions(),
-        "threads": args.threads,
-        "repeats": args.repeats,
-        "limits": asdict(limits),
-        "rows": [asdict(r) for r in rows],
-        "ratios": found,
-    }
-    out.write_text(json.dumps(facts, indent=1) + "\n")
+    machine = {"hardware": describe_hardware(args.device), "versions": versions(), "threads": args.threads}
+    out.write_text(json.dumps(machine | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -44,11 +44,13 @@ def plan(frames: int, chunk_frames: int | None, context_frames: int) -> Iterator
         yield Chunk(max(0, first - context_frames), min(frames, last + context_frames), first, last)
 
 
-def pad_to_hop(audio: Tensor, num_samples: Tensor | None, hop_samples: int) -> Tensor:
-    """Right-pad ``audio[B, 1, T]`` with zeros to whole frames, and silence what lies beyond each row's length."""
+def _audio_of(audio: Tensor, num_samples: Tensor | None, chunk: Chunk, hop_samples: int) -> Tensor:
+    """The chunk's part of ``audio[B, 1, T]``, filled up with zeros to whole frames and silent beyond each row's end."""
+    start, stop = chunk.start * hop_samples, chunk.stop * hop_samples
+    part = audio[..., start:stop]
     if num_samples is not None:
-        audio = Flow(num_samples.to(audio.device)).mask(audio)
-    return F.pad(audio, (0, -audio.shape[-1] % hop_samples))
+        part = Flow((num_samples.to(audio.device) - start).clamp_min(0)).mask(part)
+    return F.pad(part, (0, stop - start - part.shape[-1]))
 
 
 def frame_lengths(num_samples: Tensor | None, audio: Tensor, hop_samples: int) -> Tensor | None:
@@ -74,17 +76,20 @@ def _part(lengths: Tensor | None, chunk: Chunk, scale: int) -> Tensor | None:
     return None if bool((inside == chunk.stop - chunk.start).all()) else inside * scale
 
 
-def encode(model: LMSPT, audio: Tensor, frames: Tensor | None, books: int) -> Tensor:
-    """Codes ``[B, books, F]`` of hop-padded ``audio[B, 1, T]`` whose rows have ``frames[B]`` frames (None: all)."""
+def encode(model: LMSPT, audio: Tensor, num_samples: Tensor | None, books: int) -> Tensor:
+    """Codes ``[B, books, ceil(T / hop)]`` of ``audio[B, 1, T]``, rows of ``num_samples[B]`` (None: all T), 0 beyond."""
     hop = model.hop_samples
     context = -(-model.semantic_encoder.context_samples // hop)
+    frames = frame_lengths(num_samples, audio, hop)
+    frames = None if frames is None else frames.to(model.device)
     kept = []
-    for chunk in plan(audio.shape[-1] // hop, _chunk_frames(model), context):
-        part = audio[..., chunk.start * hop : chunk.stop * hop]
+    for chunk in plan(-(-audio.shape[-1] // hop), _chunk_frames(model), context):
+        part = _audio_of(audio, num_samples, chunk, hop).to(model.device)
         semantic, acoustic = model.latents(part, _part(frames, chunk, hop))
         keep = slice(chunk.keep_from - chunk.start, chunk.keep_to - chunk.start)
         kept.append(model.quantizer.encode(semantic[..., keep], acoustic[..., keep], books))
-    return torch.cat(kept, dim=-1)
+    codes = torch.cat(kept, dim=-1)
+    return codes if frames is None else codes * Flow(frames).valid(codes.shape[-1])[:, None]
 
 
 def decode(model: LMSPT, decoder: Decoder, lookup: Lookup, codes: Tensor, frames: Tensor | None) -> Tensor:

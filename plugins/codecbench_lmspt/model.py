@@ -43,6 +43,7 @@ class LMSPT(nn.Module):
         head = spec.training.distillation_head_dim
         self.distillation_head = nn.Linear(width, head) if head else None
         self.chunk_seconds: float | None = DEFAULT_CHUNK_SECONDS
+        self._cuda_graphs = False
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -92,11 +93,7 @@ class LMSPT(nn.Module):
         """
         num_samples = checks.check_audio(audio, num_samples)
         books = checks.check_books(num_codebooks, self.num_codebooks)
-        audio = audio.to(self.device)
-        padded = chunks.pad_to_hop(audio, num_samples, self.hop_samples)
-        frames = chunks.frame_lengths(num_samples, audio, self.hop_samples)
-        codes = chunks.encode(self, padded, frames, books)
-        return codes if frames is None else codes * Flow(frames).valid(codes.shape[-1])[:, None]
+        return chunks.encode(self, audio, num_samples, books)
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, num_samples: Tensor | None = None) -> Tensor:
@@ -151,6 +148,8 @@ class LMSPT(nn.Module):
         """
         audio = audio.to(weight_dtype(self.semantic_encoder))
         semantic = self.semantic_encoder(audio, Flow(lengths, memory))
+        if self._cuda_graphs:  # the second encoder's graph may use the memory of the first one's output again
+            semantic = semantic.clone()
         if self.acoustic_encoder is None:
             return semantic, semantic
         return semantic, self.acoustic_encoder(audio, Flow(lengths, memory))
@@ -169,7 +168,8 @@ class LMSPT(nn.Module):
             if isinstance(module, WeightNormed):
                 module.fold()
         self.eval().requires_grad_(False)
-        for part in filter(None, (self.semantic_encoder, self.acoustic_encoder, self.decoder, self.aux_decoder)):
+        self._cuda_graphs = compile_mode == "cudagraphs"
+        for part in self.compilable_parts():
             part.to(dtype)
             if modes[compile_mode] is not None:
                 part.compile(mode=modes[compile_mode])
@@ -212,6 +212,11 @@ class LMSPT(nn.Module):
     def update_codebooks(self, *, step: int, seed: int) -> None:
         """Move the moving-average codebooks and usage statistics by what the forwards since the last call saw."""
         self.quantizer.update(step, seed)
+
+    def compilable_parts(self) -> list[nn.Module]:
+        """Encoders and decoders: nearly all the work, without draws and without branches on data."""
+        parts = (self.semantic_encoder, self.acoustic_encoder, self.decoder, self.aux_decoder)
+        return [part for part in parts if part is not None]
 
     def no_decay_parameter_names(self) -> set[str]:
         """Parameters that weight decay must leave alone: codebooks, gains, biases, norms, Snake alphas, scales."""

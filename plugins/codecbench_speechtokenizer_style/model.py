@@ -220,6 +220,10 @@ class SpeechTokenizerStyle(nn.Module):
             assert isinstance(book, Codebook)
             book.move(step, seed)
 
+    def compilable_parts(self) -> list[nn.Module]:
+        """Encoder and decoder."""
+        return [self.encoder, self.decoder]
+
     def no_decay_parameter_names(self) -> set[str]:
         """Biases, weight-norm gains and codebooks."""
         return {

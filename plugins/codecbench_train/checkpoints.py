@@ -1,7 +1,7 @@
 """Checkpoints: written whole, synced, renamed into place; only then are older ones removed.
 
 ``DIR/step-00001000/`` holds a ``*.safetensors`` for each module of the run (of a codec: ``model``, ``discriminators``
-and, if there is one, ``average``) and ``state.pt`` (optimizers, counters, random states; read back with ``weights_only``).
+and, if any, ``average``) and ``state.pt`` (optimizers, counters, random states; read back with ``weights_only``).
 """
 
 from __future__ import annotations

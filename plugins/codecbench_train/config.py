@@ -69,18 +69,24 @@ class DiscriminatorConfig:
     stft_channels: int = 64
 
 
+#: How much of a run the falling rate of ``OptimizerConfig.decay = "tail"`` takes.
+TAIL_SHARE = 0.3
+
+
 @dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW with betas 0.8 / 0.9 and weight decay 0.01 (release); no decay on codebooks, Snake alphas, norms, biases.
 
-    Rate: linear warm-up to ``peak`` over ``warmup_steps``, then ``cosine`` to ``final`` over the run, or ``constant``.
+    Rate: linear warm-up to ``peak`` over ``warmup_steps``, then ``cosine`` to ``final`` over the run, ``constant``, or
+    constant with a cosine ``tail`` over the last ``TAIL_SHARE`` of the run (warm-up, stable, decay: arXiv 2404.06395):
+    a run whose length is not known beforehand is ended by resuming it with another number of steps.
     clip_norm: of the whole network, or of every child module where ``clip_per_module``; 0 for none.
     """
 
     peak: float = 2e-4
     final: float = 5e-5
     warmup_steps: int = 100
-    decay: Literal["cosine", "constant"] = "cosine"
+    decay: Literal["cosine", "constant", "tail"] = "cosine"
     betas: tuple[float, ...] = (0.8, 0.9)
     weight_decay: float = 0.01
     clip_norm: float = 1.0
@@ -92,7 +98,8 @@ class SourceConfig:
     """One source of training data.
 
     weight: its share of the samples. root: folder that a manifest's paths are relative to. split: rows of another split
-    are left out. dev_speakers: this many speakers are taken out of it for the ``dev`` set.
+    are left out. dev_speakers: this many speakers are taken out of it for the ``dev`` set. dev: the whole source is for
+    the ``dev`` set; its speakers must not be in a source that is trained on.
     """
 
     path: str = ""
@@ -100,6 +107,7 @@ class SourceConfig:
     root: str = ""
     split: str = "train"
     dev_speakers: int = 0
+    dev: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,17 +156,25 @@ class ScoringConfig:
     store: str = ""
 
 
+#: Device types on which ``compile = "auto"`` compiles. A CPU is not among them: minutes of compilation, and a different
+#: result in the last bits. CUDA is not among them before it is measured: ``benchmarks/lmspt_training.py --set
+#: compile=on`` on a GPU, against ``compile=off``.
+COMPILED_DEVICES: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A whole run. steps: optimizer steps. micro_batches: gradient accumulation, per rank.
 
     ema_decay: moving average of the weights, 0 for none; the average is what is exported and validated. precision:
     ``bf16`` is autocast of generator and discriminators, losses stay in float32; ``fp64`` serves exactness tests.
+    compile: torch.compile of generator, discriminators and teacher; ``auto`` is on for ``COMPILED_DEVICES``.
     """
 
     steps: int = 100_000
     seed: int = 43
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    compile: Literal["auto", "off", "on"] = "auto"
     micro_batches: int = 1
     ema_decay: float = 0.0
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -27,20 +27,28 @@ def open_corpus(config: DataConfig, seed: int) -> TrainingCorpus:
     """List every source, take the dev speakers out, and mix the rest.
 
     Raises:
-        UsageError: if a source holds nothing, too much of it is unreadable, or no utterance is left to train on.
+        UsageError: if a source holds nothing, too much of it is unreadable, no utterance is left to train on, or a
+            speaker of the dev set is also trained on.
     """
-    training, dev, unreadable = [], [], []
+    training, weights, dev, unreadable = [], [], [], []
     for source in config.sources:
         listing = list_source(Path(source.path), root=Path(source.root) if source.root else None, split=source.split)
         _check_corrupt(source, listing, config.max_corrupt_share)
         unreadable += listing.unreadable
+        if source.dev:
+            dev += listing.entries
+            continue
         held = dev_speakers(listing.entries, source.dev_speakers)
         dev += [e for e in listing.entries if e.speaker in held]
         kept = [e for e in listing.entries if e.speaker not in held and e.duration_s >= config.min_duration_s]
         if not kept:
             raise UsageError(f"training data {source.path}: nothing is left (dev speakers, min_duration_s)")
         training.append(kept)
-    mixture = Mixture(training, [s.weight for s in config.sources], config.segment_s, seed)
+        weights.append(source.weight)
+    if not training:
+        raise UsageError("no training data: every source given is for the dev set")
+    _check_apart(training, dev)
+    mixture = Mixture(training, weights, config.segment_s, seed)
     hours = sum(e.duration_s for entries in training for e in entries) / 3600
     return TrainingCorpus(mixture, spread(dev, config.dev_utterances), hours, unreadable)
 
@@ -53,6 +61,12 @@ def _check_corrupt(source: SourceConfig, listing: Listing, limit: float) -> None
             f"({', '.join(listing.unreadable[:3])}, ...), more than data.max_corrupt_share = {limit:g}; mend it or "
             "raise the limit"
         )
+
+
+def _check_apart(training: Sequence[Sequence[Entry]], dev: Sequence[Entry]) -> None:
+    both = {e.speaker for entries in training for e in entries} & {e.speaker for e in dev} - {""}
+    if both:
+        raise UsageError(f"speakers in the dev set and in training: {', '.join(sorted(both)[:5])}")
 
 
 def dev_speakers(entries: Sequence[Entry], count: int) -> frozenset[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import clear_frames
 
 import torch
 from torch import Tensor
@@ -27,10 +28,16 @@ from codecbench_train.flops import StepFlops
 from codecbench_train.losses.adversarial import discriminator_loss
 from codecbench_train.objective import Counts, Term
 from codecbench_train.optimizers import clip, learning_rate, set_learning_rate, update_average
-from codecbench_train.ranks import gather_objects, ranks, sum_gradients, sum_over_ranks
+from codecbench_train.ranks import alone, gather_objects, ranks, sum_gradients, sum_over_ranks
 from codecbench_train.run import DTYPES, Run, batches_of, set_up
 from codecbench_train.scoring import CheckpointScorer
-from codecbench_train.stopping import StopRequest, TrainingStopped, is_out_of_memory, largest_that_fits
+from codecbench_train.stopping import (
+    StopRequest,
+    TrainingStopped,
+    is_out_of_memory,
+    largest_that_fits,
+    memory_advice,
+)
 from codecbench_train.telemetry import Display, Meter, measured_matmul_flops
 from codecbench_train.toml import dump
 from codecbench_train.trainable import TrainingOutput
@@ -176,7 +183,7 @@ def _loop(run: Run, display: Display | None, stop: StopRequest) -> None:
         try:
             with flops.counting(step >= config.loss.adversarial_start_step):
                 train_step(run, step, batches)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 stop_on_memory(run, step, batches, error)
             raise
@@ -322,12 +329,17 @@ def stop_on_nan(run: Run, step: int, batches: Sequence[TrainingBatch], name: str
 
 
 def stop_on_memory(run: Run, step: int, batches: Sequence[TrainingBatch], error: BaseException) -> None:
-    """Find out by trying how large a batch fits, and say so."""
+    """Find out by trying how large a batch fits, and say so.
+
+    The trial steps change weights, which are not saved. Each rank without memory tries by itself and talks to nobody.
+    """
     size = len(batches[0])
+    clear_frames(error.__traceback__)  # they hold the tensors of the step that failed
     run.generator_optimizer.zero_grad(set_to_none=True)
     run.discriminator_optimizer.zero_grad(set_to_none=True)
 
     def attempt(rows: int) -> None:
+        run.discriminators.requires_grad_(True)  # the failure may have come while they were frozen
         part = TrainingBatch(
             batches[0].audio[:rows], batches[0].num_samples[:rows], batches[0].sample_index[:rows],
             batches[0].ids[:rows], (),
@@ -339,11 +351,7 @@ def stop_on_memory(run: Run, step: int, batches: Sequence[TrainingBatch], error:
             discriminator_step(run, step, [part], output, counts)
         generator_step(run, step, [part], output, counts, adversarial)
 
-    # The trial steps change weights, which are not saved; with several ranks they would wait for each other.
-    fits = largest_that_fits(size, attempt) if ranks() == 1 else 0
-    if fits:
-        parts = -(-run.config.data.batch_size // (fits * ranks()))
-        advice = f"{fits} fit: --set data.batch_size={fits}, or keep the batch and --set micro_batches={parts}"
-    else:
-        advice = "take a smaller data.batch_size or data.segment_s, or more micro_batches"
+    with alone():
+        fits = largest_that_fits(size, attempt)
+    advice = memory_advice(fits, run.config.data.batch_size, ranks())
     raise TrainingStopped(f"step {step}: out of memory with {size} utterances at once on a device; {advice}") from error

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from codecbench_train.config import OptimizerConfig
+from codecbench_train.config import TAIL_SHARE, OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -19,7 +19,8 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     if config.decay == "constant":
         return config.peak * warmup
-    progress = max(0, step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    first = config.warmup_steps if config.decay == "cosine" else round((1 - TAIL_SHARE) * steps)
+    progress = max(0, step - first) / max(1, steps - first)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return warmup * (config.final + (config.peak - config.final) * cosine)
 

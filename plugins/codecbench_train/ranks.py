@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +16,21 @@ _BUCKET_ELEMENTS = 1 << 24
 def ranks() -> int:
     """Number of ranks."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this rank computes as if it were the only one: it sends nothing, so it cannot wait for the others.
+
+    Only for a rank that will not take part again: the others may already wait for it. What a model exchanges is covered
+    too, since everyone asks ``torch.distributed.is_initialized`` first.
+    """
+    asked = dist.is_initialized
+    dist.is_initialized = lambda: False
+    try:
+        yield
+    finally:
+        dist.is_initialized = asked
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from codecbench_train import checkpoints
 from codecbench_train.checkpoints import Checkpoints, Progress, RunState
-from codecbench_train.config import TrainConfig
+from codecbench_train.config import COMPILED_DEVICES, TrainConfig
 from codecbench_train.corpus import TrainingCorpus, open_corpus
 from codecbench_train.data.loader import CropDataset, StepSampler, TrainingBatch, training_loader
 from codecbench_train.discriminators import Discriminators
@@ -22,7 +22,7 @@ from codecbench_train.models import build_model
 from codecbench_train.objective import Objective
 from codecbench_train.optimizers import adamw
 from codecbench_train.ranks import ranks
-from codecbench_train.teacher import load_teacher
+from codecbench_train.teacher import Teacher, load_teacher
 from codecbench_train.telemetry import Meter
 from codecbench_train.trainable import TrainableModule
 
@@ -95,6 +95,8 @@ def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Ru
     objective = Objective(config, model.sample_rate_hz, teacher).to(device)
     objective.mel.to(dtype)
     average = copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None
+    if config.compile == "on" or (config.compile == "auto" and device.type in COMPILED_DEVICES):
+        compile_parts(model, discriminators, teacher)
     return Run(
         config, out, accelerator, model, average, discriminators, objective,
         generator_optimizer=adamw(model, config.generator, model.no_decay_parameter_names()),
@@ -102,6 +104,17 @@ def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Ru
         corpus=corpus,
         checkpoints=Checkpoints(out / "checkpoints", config.log.keep_checkpoints),
     )  # fmt: skip
+
+
+def compile_parts(
+    model: TrainableModule, discriminators: Discriminators, teacher: Teacher | None, backend: str = "inductor"
+) -> None:
+    """Have torch.compile translate what a step spends its time on; names of weights stay, copies are not compiled.
+
+    Searches, draws and losses stay as they are: they branch on data and cost little.
+    """
+    for part in [*model.compilable_parts(), discriminators, *([teacher] if teacher else [])]:
+        part.compile(backend=backend)
 
 
 def batches_of(run: Run) -> Iterator[list[TrainingBatch]]:

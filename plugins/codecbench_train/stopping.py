@@ -45,15 +45,27 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def largest_that_fits(size: int, attempt: Callable[[int], None]) -> int:
-    """Halve ``size`` until ``attempt(size)`` runs; 0 if not even one utterance fits."""
-    while size > 1:
-        size //= 2
+    """The largest number below ``size`` for which ``attempt`` runs, by bisection; 0 if not even one utterance fits."""
+    fits = 0
+    while size - fits > 1:
+        middle = (fits + size) // 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         try:
-            attempt(size)
-            return size
-        except RuntimeError as error:
+            attempt(middle)
+            fits = middle
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-    return 0
+            size = middle
+    return fits
+
+
+def memory_advice(fits: int, batch_size: int, ranks: int) -> str:
+    """What to set where ``fits`` utterances at once are all that one device takes; 0: nothing was found to fit."""
+    if not fits:
+        return "not even one fits: take a shorter data.segment_s, a smaller model or a smaller teacher"
+    rows = batch_size // ranks
+    parts = next(n for n in range(1, rows + 1) if rows % n == 0 and rows // n <= fits)
+    smaller = f"--set data.batch_size={fits * ranks}"
+    return f"{fits} fit: {smaller} (of all ranks together), or keep the batch and --set micro_batches={parts}"

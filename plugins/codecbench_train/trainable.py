@@ -98,6 +98,9 @@ class _TrainableMethods(Protocol):
     def no_decay_parameter_names(self) -> set[str]:
         """Parameters that weight decay must leave alone."""
 
+    def compilable_parts(self) -> Sequence[nn.Module]:
+        """Modules whose forward torch.compile may translate: no random draws, no branches on data."""
+
     def encode(self, audio: Tensor, num_samples: Tensor | None = None) -> Tensor:
         """``audio[B, 1, T]`` to codes ``[B, K, F]``."""
 

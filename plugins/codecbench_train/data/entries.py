@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codecbench.audio.suffixes import AUDIO_SUFFIXES
 from codecbench.errors import UsageError
-
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".au"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from codecbench.audio.suffixes import AUDIO_SUFFIXES
 from codecbench.errors import UsageError
-from codecbench_train.data.entries import AUDIO_SUFFIXES, Entry, Listing, duration_s
+from codecbench_train.data.entries import Entry, Listing, duration_s
 from codecbench_whisper.assets import cache_folder
 
 _INDEX_VERSION = 1

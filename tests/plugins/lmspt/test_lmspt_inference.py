@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from conftest import SMALL_PAPER, model_of
@@ -114,6 +117,50 @@ def test_half_precision_stays_close(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("dtype", "equal_codes", "error"),
+    [(torch.float32, 0.999, 1e-3), (torch.bfloat16, 0.5, 0.1), (torch.float16, 0.8, 0.02)],
+)
+def test_the_gpu_does_what_the_cpu_does(dtype: torch.dtype, equal_codes: float, error: float) -> None:
+    audio = noise(2, 20_000).float()
+    lengths = torch.tensor([20_000, 13_000])
+    exact = model_of("tiny").float().for_inference()
+    there = model_of("tiny").float().cuda().for_inference(dtype)
+    codes, found = exact.encode(audio, lengths), there.encode(audio.cuda(), lengths.cuda())
+    assert found.device.type == "cuda"
+    assert (found.cpu() == codes).float().mean() >= equal_codes
+    wave, approximate = exact.decode(codes, lengths), there.decode(codes.cuda(), lengths.cuda()).cpu()
+    assert approximate.dtype == torch.float32
+    assert (approximate - wave).norm() < error * wave.norm()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["none", "compile", "cudagraphs"])
+def test_chunks_on_the_gpu_equal_the_whole(mode: str) -> None:
+    audio = noise(2, 200_000).float()
+    model = model_of("tiny").float().cuda().for_inference()
+    model.chunk_seconds = None
+    codes = model.encode(audio)
+    wave = model.decode(codes)
+    chunked = model_of("tiny").float().cuda().for_inference(compile_mode=mode)
+    chunked.chunk_seconds = 2.0
+    assert (chunked.encode(audio) == codes).float().mean() > 0.999
+    torch.testing.assert_close(chunked.decode(codes), wave, rtol=1e-3, atol=1e-4)
+
+
+def test_traced_graphs_are_whole_and_equal() -> None:
+    """torch.compile without its code generation: no graph breaks in encoders and decoders, equal results."""
+    audio = noise(2, 20_000)
+    plain, traced = model_of("tiny").for_inference(), model_of("tiny").for_inference()
+    for part in traced.compilable_parts():
+        part.compile(backend="aot_eager", fullgraph=True)
+    codes = plain.encode(audio)
+    assert torch.equal(traced.encode(audio), codes)
+    assert (traced.decode(codes) - plain.decode(codes)).abs().max() < TOLERANCE
+    assert (traced.decode_semantic(codes) - plain.decode_semantic(codes)).abs().max() < TOLERANCE
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["compile", "cudagraphs"])
 def test_compiled_equals_eager(mode: str) -> None:
     audio = noise(2, 20_000).float().cuda()
@@ -175,3 +222,24 @@ def test_bad_lengths_and_counts_are_refused(tiny: LMSPT) -> None:
         tiny.decode_acoustic(tiny.encode(audio, num_codebooks=1))
     with pytest.raises(ValueError, match="not causal"):
         tiny.stream()
+
+
+_LONG_AUDIO = """
+import resource, torch
+from codecbench_lmspt import LMSPT, load_preset
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = LMSPT(load_preset("tiny")).for_inference()
+for minutes in (3, 12):
+    audio = torch.randn(1, 1, minutes * 60 * model.sample_rate_hz).mul_(0.1)
+    decoded = model.decode(model.encode(audio))
+    print(audio.nbytes + decoded.nbytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    del audio, decoded
+"""
+
+
+def test_memory_grows_by_the_audio_alone() -> None:
+    """Four times as much audio: the highest memory grows by the input and the output, not by copies or activations."""
+    done = subprocess.run([sys.executable, "-c", _LONG_AUDIO], capture_output=True, text=True, check=True)
+    (short, peak), (long, later_peak) = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert later_peak - peak < long - short + 24e6

@@ -67,6 +67,15 @@ def test_learning_rate_starts_above_zero_peaks_and_ends_at_final() -> None:
     assert all(a >= b for a, b in itertools.pairwise(rates[100:]))
 
 
+def test_a_tail_falls_at_the_end_and_follows_a_changed_length() -> None:
+    config = OptimizerConfig(peak=4e-4, final=4e-5, warmup_steps=100, decay="tail")
+    rates = [learning_rate(config, step, 1000) for step in range(1001)]
+    assert rates[99:701] == [pytest.approx(4e-4)] * 602
+    assert all(a > b for a, b in itertools.pairwise(rates[700:]))
+    assert rates[1000] == pytest.approx(4e-5)
+    assert learning_rate(config, 700, 2000) == pytest.approx(4e-4)
+
+
 def test_no_decay_on_codebooks_norms_gains_and_biases() -> None:
     overrides = ["quantizer.update=gradient", "quantizer.start_step=0"]
     config = build(TrainConfig, {"model": {"preset": "tiny", "overrides": overrides}})

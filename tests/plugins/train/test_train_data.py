@@ -15,6 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codecbench.audio.suffixes import AUDIO_SUFFIXES
 from codecbench.errors import BadInput, UsageError
 from codecbench_train.config import DataConfig, SourceConfig
 from codecbench_train.corpus import dev_speakers, open_corpus
@@ -289,6 +290,27 @@ def test_dev_speakers_never_train(tmp_path: Path) -> None:
     assert len(dev) == 2
     assert len(trained) == 3
     assert not dev & trained
+
+
+def test_a_source_can_be_the_dev_set_and_nothing_else(tmp_path: Path) -> None:
+    for n in range(6):
+        _write(tmp_path / "a" / f"s{n % 3}" / f"{n}.flac", 1.0)
+        _write(tmp_path / "b" / f"t{n}" / f"{n}.flac", 1.0)
+    train, dev = SourceConfig(str(tmp_path / "a")), SourceConfig(str(tmp_path / "b"), weight=9.0, dev=True)
+    corpus = open_corpus(DataConfig(sources=(dev, train), segment_s=1.0), seed=0)
+    assert {e.speaker for e in corpus.dev} == {f"t{n}" for n in range(6)}
+    assert {corpus.mixture.draw(i).entry.speaker for i in range(100)} == {"s0", "s1", "s2"}
+    with pytest.raises(UsageError, match="every source given is for the dev set"):
+        open_corpus(DataConfig(sources=(dev,)), seed=0)
+    same = SourceConfig(str(tmp_path / "a"), dev=True)
+    with pytest.raises(UsageError, match="in the dev set and in training: s0, s1, s2"):
+        open_corpus(DataConfig(sources=(train, same), segment_s=1.0), seed=0)
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_SUFFIXES))
+def test_every_suffix_of_the_suite_is_listed(tmp_path: Path, suffix: str) -> None:
+    _write(tmp_path / "x.wav", 1.0).rename(tmp_path / f"x{suffix}")
+    assert [e.id for e in list_source(tmp_path).entries] == [f"x{suffix}"]
 
 
 def test_dev_speakers_do_not_depend_on_order() -> None:
