@@ -18,7 +18,7 @@ WORD_BITS = 32
 TABLE_ENTRIES = 1 << 22
 
 
-def encode(models: Sequence[KneserNey], books: Sequence[Book], order: int, index: int) -> np.ndarray:
+def encode(models: Sequence[KneserNey], books: Sequence[Book], index: int) -> np.ndarray:
     """Return utterance ``index`` as uint32 words; ``models`` holds one model for each of ``books``."""
     import constriction
 
@@ -26,7 +26,7 @@ def encode(models: Sequence[KneserNey], books: Sequence[Book], order: int, index
     for model, book in zip(models, books, strict=True):
         place = book.of(index)
         symbols = book.codes[place].astype(np.int32)
-        conditions = [c[place] for c in book.contexts(order)]
+        conditions = [c[place] for c in book.contexts(model.order)]
         step = max(1, TABLE_ENTRIES // book.size)
         for start in range(0, len(symbols), step):
             part = slice(start, start + step)
@@ -36,7 +36,7 @@ def encode(models: Sequence[KneserNey], books: Sequence[Book], order: int, index
 
 
 def decode(
-    models: Sequence[KneserNey], books: Sequence[Book], order: int, words: Sequence[np.ndarray], frames: np.ndarray
+    models: Sequence[KneserNey], books: Sequence[Book], words: Sequence[np.ndarray], frames: np.ndarray
 ) -> list[np.ndarray]:
     """Return the codes [U, F] of each book for utterances coded as ``words``, from nothing but those and ``frames``.
 
@@ -49,20 +49,20 @@ def decode(
     decoded: list[np.ndarray] = []
     for model, book, lengths in zip(models, books, frames, strict=True):
         below = decoded[-1] if book.below is not None else None
-        decoded.append(_decode_book(model, book.size, order, coders, lengths, below))
+        decoded.append(_decode_book(model, book.size, coders, lengths, below))
     return decoded
 
 
 def _decode_book(
-    model: KneserNey, size: int, order: int, coders: Sequence, lengths: np.ndarray, below: np.ndarray | None
+    model: KneserNey, size: int, coders: Sequence, lengths: np.ndarray, below: np.ndarray | None
 ) -> np.ndarray:
     family = _family()
     codes = np.zeros((len(coders), int(lengths.max(initial=0))), np.int64)
     for frame in range(codes.shape[1]):
         rows = np.flatnonzero(lengths > frame)
         conditions = [] if below is None else [below[rows, frame]]
-        conditions += [_earlier(codes, rows, frame - steps, size) for steps in range(1, order)]
-        table = model.distributions(conditions[: order - 1], len(rows)).astype(np.float32)
+        conditions += [_earlier(codes, rows, frame - steps, size) for steps in range(1, model.order)]
+        table = model.distributions(conditions[: model.order - 1], len(rows)).astype(np.float32)
         for row, share in zip(rows, table, strict=True):
             codes[row, frame] = coders[row].decode(family, share[None])[0]
     return codes

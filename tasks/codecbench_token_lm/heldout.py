@@ -9,7 +9,7 @@ import numpy as np
 
 from codecbench_token_lm import coder
 from codecbench_token_lm.kneser_ney import KneserNey
-from codecbench_token_lm.sequences import FOLDS, Book, TokenCorpus, assign_folds
+from codecbench_token_lm.sequences import Book, TokenCorpus, assign_folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class NotDecodableError(RuntimeError):
     """The range coder's output did not decode back to the codes that went in."""
 
 
-def evaluate(corpus: TokenCorpus, order: int, decode_codes: int) -> HeldOut | None:
+def evaluate(corpus: TokenCorpus, max_order: int, decode_codes: int) -> HeldOut | None:
     """Fit, measure and code fold by fold; None where fewer than two folds hold utterances.
 
     decode_codes: at least this many codes (or all) are decoded again, a share of them in each fold. Raises
@@ -47,30 +47,45 @@ def evaluate(corpus: TokenCorpus, order: int, decode_codes: int) -> HeldOut | No
     bits = np.zeros((len(corpus.utterances), len(corpus.books)))
     coded, decoded = np.zeros(len(bits), np.int64), np.zeros(len(bits), bool)
     for fold in folds:
-        models = fit(corpus.books, fold_of != fold, order)
+        models = fit(corpus.books, fold_of, fold_of != fold, max_order)
         held = np.flatnonzero(fold_of == fold)
-        bits[held] = code_bits(models, corpus.books, order, fold_of == fold)[held]
-        words = [coder.encode(models, corpus.books, order, int(u)) for u in held]
+        bits[held] = code_bits(models, corpus.books, fold_of == fold)[held]
+        words = [coder.encode(models, corpus.books, int(u)) for u in held]
         coded[held] = [coder.WORD_BITS * len(w) for w in words]
         checked = _within(corpus, held, decode_codes // len(folds))
-        _decode_back(models, corpus.books, order, held[:checked], words[:checked])
+        _decode_back(models, corpus.books, held[:checked], words[:checked])
         decoded[held[:checked]] = True
-    half = fit(corpus.books, (fold_of != folds[0]) & (fold_of % 2 == 1), order)
+    half = fit(corpus.books, fold_of, (fold_of != folds[0]) & (fold_of % 2 == 1), max_order)
     first = fold_of == folds[0]
-    half_bits = float(code_bits(half, corpus.books, order, first).sum())
+    half_bits = float(code_bits(half, corpus.books, first).sum())
     return HeldOut(bits, coded, decoded, half_bits, float(bits[first].sum()), len(folds), split)
 
 
-def fit(books: Sequence[Book], train: np.ndarray, order: int) -> list[KneserNey]:
-    """Fit one model for each book to the utterances in ``train``, bool [U]."""
-    return [KneserNey.fit(*_examples(book, train, order), book.size) for book in books]
+def fit(books: Sequence[Book], fold_of: np.ndarray, train: np.ndarray, max_order: int) -> list[KneserNey]:
+    """Fit one model for each book to the utterances in ``train`` (bool [U]) of the folds ``fold_of`` (int64 [U]).
+
+    The order of each is the one of 1 … ``max_order`` that predicts the last of the training folds best from the
+    others, so that a codebook of noise is not charged for long contexts that tell nothing.
+    """
+    tried = train & (fold_of == fold_of[train].max(initial=-1))
+    shown = train & ~tried
+    return [_fit_book(book, shown, tried, train, max_order) for book in books]
 
 
-def code_bits(models: Sequence[KneserNey], books: Sequence[Book], order: int, held: np.ndarray) -> np.ndarray:
+def _fit_book(book: Book, shown: np.ndarray, tried: np.ndarray, train: np.ndarray, max_order: int) -> KneserNey:
+    costs = []
+    for order in range(1, max_order + 1):
+        model = KneserNey.fit(*_examples(book, shown, order), book.size)
+        costs.append(code_bits([model], [book], tried).sum())
+    best = int(np.argmin(costs)) + 1
+    return KneserNey.fit(*_examples(book, train, best), book.size)
+
+
+def code_bits(models: Sequence[KneserNey], books: Sequence[Book], held: np.ndarray) -> np.ndarray:
     """Return the bits of each utterance in ``held`` (bool [U]) and book, 0 for the others; float64 [U, books]."""
     bits = np.zeros((len(held), len(books)))
     for k, (model, book) in enumerate(zip(models, books, strict=True)):
-        symbols, conditions = _examples(book, held, order)
+        symbols, conditions = _examples(book, held, model.order)
         cost = -np.log2(model.probability(symbols, conditions))
         bits[:, k] = np.bincount(book.utterance[held[book.utterance]], cost, len(held))
     return bits
@@ -88,10 +103,10 @@ def _within(corpus: TokenCorpus, held: np.ndarray, budget: int) -> int:
 
 
 def _decode_back(
-    models: Sequence[KneserNey], books: Sequence[Book], order: int, held: np.ndarray, words: Sequence[np.ndarray]
+    models: Sequence[KneserNey], books: Sequence[Book], held: np.ndarray, words: Sequence[np.ndarray]
 ) -> None:
     frames = np.array([np.diff(book.starts)[held] for book in books])
-    for book, codes in zip(books, coder.decode(models, books, order, words, frames), strict=True):
+    for book, codes in zip(books, coder.decode(models, books, words, frames), strict=True):
         for row, (u, original) in enumerate(_originals(book, held)):
             if not np.array_equal(codes[row, : len(original)], original):
                 raise NotDecodableError(f"codebook {book.name}: utterance number {u} does not decode to its own codes")
@@ -100,8 +115,3 @@ def _decode_back(
 def _originals(book: Book, held: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for u in held:
         yield int(u), book.codes[book.of(int(u))]
-
-
-def training_codes(corpus: TokenCorpus) -> int:
-    """Return the codes that a fold's models are fitted to, on average over folds."""
-    return round(corpus.num_codes * (FOLDS - 1) / FOLDS)

@@ -62,6 +62,11 @@ class KneserNey:
     orders: tuple[_Order, ...]
     unigram: np.ndarray
 
+    @property
+    def order(self) -> int:
+        """Codes in the longest n-gram, the predicted one included."""
+        return len(self.orders)
+
     @classmethod
     def fit(
         cls,

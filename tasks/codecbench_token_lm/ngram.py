@@ -21,10 +21,10 @@ class NgramScorer:
     """Measures each utterance by an interpolated Kneser-Ney model of the other folds, and codes it with the same."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        """Take the options ``order`` and ``decode_codes``; raises UsageError where there is no such n-gram."""
-        self._order = int(options["order"])
-        if self._order < 1:
-            raise UsageError(f"token_ngram.order={self._order}: an n-gram holds at least the predicted code, 1")
+        """Take the options ``max_order`` and ``decode_codes``; raises UsageError where there is no such n-gram."""
+        self._max_order = int(options["max_order"])
+        if self._max_order < 1:
+            raise UsageError(f"token_ngram.max_order={self._max_order}: an n-gram holds at least the predicted code, 1")
         self._decode_codes = int(options["decode_codes"])
 
     def score(self, view: CodecView) -> Sequence[Measurement]:
@@ -32,7 +32,7 @@ class NgramScorer:
         corpus = collect(view)
         if corpus is None:
             return nothing((*RATES, "ngram_bits_per_code", "ngram_half_data_pct"), Status.NOT_APPLICABLE, NO_TOKENS)
-        held = evaluate(corpus, self._order, self._decode_codes)
+        held = evaluate(corpus, self._max_order, self._decode_codes)
         if held is None:
             reason = f"{len(corpus.utterances)} utterances, too few to hold some apart"
             return nothing((*RATES, "ngram_bits_per_code", "ngram_half_data_pct"), Status.TOO_FEW_FRAMES, reason)
@@ -46,7 +46,7 @@ class NgramScorer:
     def _rates(self, corpus: TokenCorpus, held: HeldOut) -> Iterator[Measurement]:
         frames = np.sum([np.diff(book.starts) for book in corpus.books], axis=0)
         for u, utterance in enumerate(corpus.utterances):
-            facts = {"codes": int(frames[u]), "codes_of_the_corpus": corpus.num_codes, "order": self._order}
+            facts = {"codes": int(frames[u]), "codes_of_the_corpus": corpus.num_codes, "max_order": self._max_order}
             facts |= {"folds": held.folds, "held_apart_by": held.split}
             coded = facts | {"decoded_back": bool(held.decoded[u])}
             costs = (held.bits[u].sum(), facts), (held.coded_bits[u], coded)

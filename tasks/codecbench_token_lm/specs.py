@@ -61,7 +61,7 @@ NGRAM = ScorerSpec(
     ),
     stage=Stage.CORPUS,
     options=(
-        OptionSpec("order", "codes in an n-gram, the predicted one included", default=3, type="int"),
+        OptionSpec("max_order", "codes in the longest n-gram, the predicted one included", default=4, type="int"),
         OptionSpec("decode_codes", "codes of the corpus that are decoded again as proof", default=100_000, type="int"),
     ),
     requirements=("constriction",),

@@ -102,12 +102,12 @@ def test_cross_entropy_and_coder_converge_to_the_rate_of_a_markov_source(size: i
     matrix = markov_matrix(size, sharpness)
     true = entropy_rate(matrix) * RATE_HZ
     excess = []
-    for utterances in (10, 100):
-        found = _score(view(_chains(matrix, utterances, 500), RATE_HZ), order=2)
+    for utterances in (10, 60):
+        found = _score(view(_chains(matrix, utterances, 500), RATE_HZ))
         bits, coded = total(found, "ngram_bps"), total(found, "coded_bitrate_bps")
         assert bits * 0.999 < coded < bits + 1.1 * 2 * coder.WORD_BITS / 10.0  # 500 frames are ten seconds
         excess.append(bits / true - 1)
-    assert -0.02 < excess[1] < 0.04
+    assert -0.02 < excess[1] < 0.05
     assert excess[1] <= max(excess[0], 0.01)
 
 
@@ -121,7 +121,7 @@ def test_a_codebook_that_copies_the_one_below_costs_nothing() -> None:
     rng = np.random.default_rng(0)
     first = [rng.integers(0, 8, 300) for _ in range(20)]
     codes = [tokens(np.stack([c, (c + 3) % 8]), (8, 8), RATE_HZ) for c in first]
-    found = _score(view(codes, RATE_HZ), order=2)
+    found = _score(view(codes, RATE_HZ))
     assert _one(found, "ngram_bits_per_code", "codes/0").value == pytest.approx(3.0, rel=0.02)
     assert _one(found, "ngram_bits_per_code", "codes/1").value < 0.05
 
@@ -186,10 +186,14 @@ def test_the_coders_words_decode_to_the_codes(rows: list[list[tuple[int, int]]],
     """Also with a model that has seen nothing, or other utterances only."""
     below = _book([[a for a, _ in row] for row in rows], 7)
     books = [below, _book([[b for _, b in row] for row in rows], 3, below)]
-    models = heldout.fit(books, np.arange(len(rows)) < fitted, order)
-    words = [coder.encode(models, books, order, u) for u in range(len(rows))]
+    models = [
+        KneserNey.fit(book.codes[:end], [c[:end] for c in book.contexts(order)], book.size)
+        for book in books
+        for end in [book.starts[min(fitted, len(rows))]]
+    ]
+    words = [coder.encode(models, books, u) for u in range(len(rows))]
     lengths = np.array([np.diff(book.starts) for book in books])
-    decoded = coder.decode(models, books, order, words, lengths)
+    decoded = coder.decode(models, books, words, lengths)
     for u, row in enumerate(rows):
         assert decoded[0][u, : len(row)].tolist() == [a for a, _ in row]
         assert decoded[1][u, : len(row)].tolist() == [b for _, b in row]
@@ -222,8 +226,8 @@ def test_without_tokens_or_utterances_to_hold_apart_there_is_no_value() -> None:
     assert {m.status for m in _score(nothing)} == {Status.NOT_APPLICABLE}
     single = _score(view(_chains(markov_matrix(8, 4.0), 1, 80), RATE_HZ))
     assert {m.status for m in single} == {Status.TOO_FEW_FRAMES}
-    with pytest.raises(UsageError, match="order"):
-        _score(nothing, order=0)
+    with pytest.raises(UsageError, match="max_order"):
+        _score(nothing, max_order=0)
 
 
 def test_an_utterance_that_failed_keeps_its_status() -> None:
