@@ -43,6 +43,11 @@ def sample_chain(matrix: np.ndarray, frames: int, rng: np.random.Generator) -> n
     return codes
 
 
+def ideal_bits(matrix: np.ndarray, codes: np.ndarray) -> float:
+    """What ``codes`` [F] cost under the source itself: no code can be shorter on average."""
+    return float(-np.log2(stationary(matrix)[codes[0]]) - np.log2(matrix[codes[:-1], codes[1:]]).sum())
+
+
 def tokens(codes: np.ndarray, sizes: Sequence[int], rate_hz: float, extra: Sequence[TokenStream] = ()) -> Tokens:
     """One stream of codes [K, F], with padding beyond the true frames."""
     padded = torch.nn.functional.pad(torch.from_numpy(codes[None]), (0, 5))
