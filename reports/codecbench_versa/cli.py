@@ -15,7 +15,7 @@ import click
 def versa_import(run: Path, scores: Path, codec: str, out: Path) -> None:
     """Write a copy of RUN with VERSA's JSON lines SCORES of one codec as further metrics (versa_NAME).
 
-    Give the copy as RUN again to add the next codec. Audio and tokens stay with the first run.
+    Give the copy as RUN again to add the next codec. Audio and tokens stay where they lie.
     """
     from codecbench.combining import save_combined
     from codecbench.reporting import check_run_folder
