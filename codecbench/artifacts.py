@@ -6,8 +6,9 @@ The run writes the index (``artifacts.parquet``); reports ask ``RunResults.artif
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from codecbench.errors import CodecbenchError
-from codecbench.store.shards import write_whole
+from codecbench.store.tables import growing_table
 
 if TYPE_CHECKING:
     from codecbench.contracts.encoded import Encoded
@@ -33,8 +34,12 @@ SCHEMA = pa.schema(
         ("token_key", pa.string()),
         ("codebooks", pa.int64()),
         ("streams", pa.list_(pa.string())),
+        ("audio_sha256", pa.string()),
     ]
 )
+
+_BLOCK = 4096
+_PATHS = ("reference", "audio", "token_folder")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Artifact:
     """One utterance of one codec.
 
     reference, audio, token_folder: paths, relative to the run's folder where they lie in it; audio is empty where
-    none was kept. codebooks, streams: what of the tokens the codec's name reads.
+    none was kept. codebooks, streams: what of the tokens the codec's name reads. audio_sha256: of the corpus' file,
+    empty where it is not known.
     """
 
     codec: str
@@ -54,18 +60,26 @@ class Artifact:
     token_key: str
     codebooks: int | None = None
     streams: tuple[str, ...] = ()
+    audio_sha256: str = ""
 
 
 def write_artifacts(folder: Path, artifacts: Iterable[Artifact]) -> None:
-    """Write the index of a run whole."""
-    rows = [asdict(artifact) | {"streams": list(artifact.streams)} for artifact in artifacts]
-    write_whole(pa.Table.from_pylist(rows, schema=SCHEMA), folder / FILE_NAME)
+    """Write the index of a run whole; at any time some thousand rows are in memory."""
+    walk = iter(artifacts)
+    with growing_table(folder / FILE_NAME, SCHEMA) as table:
+        while block := list(islice(walk, _BLOCK)):
+            table.rows([vars(artifact) for artifact in block])
 
 
 def relative(path: Path, folder: Path) -> str:
     """Return ``path`` as it is written into the index of the run in ``folder``."""
-    inside = path.resolve().is_relative_to(folder.resolve())
-    return str(path.resolve().relative_to(folder.resolve())) if inside else str(path.resolve())
+    return str(_relative_folder(path.parent, folder) / path.name)
+
+
+@lru_cache(maxsize=256)
+def _relative_folder(path: Path, folder: Path) -> Path:
+    path, folder = path.resolve(), folder.resolve()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 class Artifacts:
@@ -89,7 +103,12 @@ class Artifacts:
             rows = pq.read_table(path, schema=SCHEMA).to_pylist()
         except (OSError, pa.ArrowException) as error:
             raise CodecbenchError(f"{path} cannot be read ({error}); run again to remake it") from error
-        return cls(folder, (Artifact(**(row | {"streams": tuple(row["streams"] or ())})) for row in rows))
+        # An index from before a column there was has nulls in it.
+        filled = ({name: value for name, value in row.items() if value is not None} for row in rows)
+        optional = {"text": None}
+        return cls(
+            folder, (Artifact(**(optional | row | {"streams": tuple(row.get("streams", ()))})) for row in filled)
+        )
 
     @cached_property
     def _by_utterance(self) -> dict[str, Artifact]:
@@ -99,6 +118,20 @@ class Artifacts:
     def utterances(self) -> tuple[str, ...]:
         """Ids of all utterances, in corpus order."""
         return tuple(self._by_utterance)
+
+    @property
+    def rows(self) -> tuple[Artifact, ...]:
+        """All rows, with absolute paths."""
+        return tuple(self._absolute(row) for row in self._rows.values())
+
+    def _absolute(self, row: Artifact) -> Artifact:
+        stated = {name: getattr(row, name) for name in _PATHS}
+        return replace(row, **{name: str((self._folder / path).resolve()) for name, path in stated.items() if path})
+
+    def audio_sha256(self, utterance_id: str) -> str:
+        """Digest of the corpus' audio file, empty where it is not known."""
+        row = self._by_utterance.get(utterance_id)
+        return row.audio_sha256 if row else ""
 
     def text(self, utterance_id: str) -> str | None:
         """Transcript as the corpus states it, or None."""

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from codecbench.artifacts import write_artifacts
 from codecbench.errors import UsageError
 from codecbench.results import COLUMNS, RECORDS_FOLDER, RunResults
 from codecbench.runinfo import FILE_NAME, CodecInfo, MetricInfo, RunInfo
+from codecbench.stats.pairing import pair_utterances
 
 
 def find_runs(folder: Path) -> tuple[Path, ...]:
@@ -39,7 +41,7 @@ def combine(runs: Sequence[RunResults], name: str = "leaderboard") -> RunResults
     one_machine = all(run.info.hardware == first.info.hardware for run in runs)
     metrics = {m.name: m for run in runs for m in run.info.metrics if one_machine or m.stage != "timing"}
     codecs: dict[str, CodecInfo] = {}
-    frames = []
+    frames, artifacts = [], []
     for run in runs:
         labels = {codec.label: _label(codec, run.info.name, codecs) for codec in run.info.codecs}
         for codec in run.info.codecs:
@@ -49,12 +51,14 @@ def combine(runs: Sequence[RunResults], name: str = "leaderboard") -> RunResults
         frame = run.records.loc[run.records["metric"].isin(list(metrics)), list(COLUMNS)].copy()
         frame["codec"] = frame["codec"].astype(str).map(lambda label, own=labels: own.get(label, label))
         frames.append(frame.astype(dict.fromkeys(frame.select_dtypes("category"), str)))
+        artifacts += [replace(row, codec=labels.get(row.codec, row.codec)) for row in run.artifacts.rows]
     records = _once(pd.concat(frames, ignore_index=True))
-    return RunResults.from_frame(_info(runs, name, tuple(codecs.values()), tuple(metrics.values())), records)
+    info = _info(runs, name, tuple(codecs.values()), tuple(metrics.values()))
+    return RunResults.from_frame(info, records).with_artifacts(artifacts)
 
 
 def save_combined(results: RunResults, folder: Path) -> None:
-    """Write a combined run as a run folder, from which reports can be made."""
+    """Write a combined run as a run folder, from which reports can be made; audio and tokens stay where they lie."""
     import pyarrow as pa
 
     from codecbench.store.shards import write_whole
@@ -63,6 +67,7 @@ def save_combined(results: RunResults, folder: Path) -> None:
     records.mkdir(parents=True, exist_ok=True)
     plain = results.records.astype(dict.fromkeys(results.records.select_dtypes("category"), str))
     write_whole(pa.Table.from_pandas(plain, preserve_index=False), records / "0000.parquet")
+    write_artifacts(folder, results.artifacts.rows)
     results.info.save(folder)
 
 
@@ -70,6 +75,8 @@ def _differences(a: RunResults, b: RunResults) -> Iterator[tuple[str, Any, Any]]
     yield from _unequal("protocol versions", a.info.protocol_version, b.info.protocol_version)
     for fact in ("name", "num_utterances", "duration_s"):
         yield from _unequal(f"corpora ({fact})", getattr(a.info.corpus, fact), getattr(b.info.corpus, fact))
+    for utterance in pair_utterances(a, b).other_audio:
+        yield f"audio files of '{utterance}'", *(run.artifacts.audio_sha256(utterance)[:12] for run in (a, b))
     yield from _unequal("recognisers", _plain(a.info.recognizers), _plain(b.info.recognizers))
     for name, metric in a.metrics.items():
         if name in b.metrics:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from codecbench.errors import CodecbenchError
 from codecbench.runinfo import CodecInfo, MetricInfo, RunInfo
 
 if TYPE_CHECKING:
-    from codecbench.artifacts import Artifacts
+    from codecbench.artifacts import Artifact, Artifacts
     from codecbench.stats import ScoreTable, Summary
 
 RECORDS_FOLDER = "records"
@@ -71,7 +71,16 @@ class RunResults:
     def with_info(self, info: RunInfo) -> RunResults:
         """Return the same records under another ``info``; what was computed from the records is kept."""
         changed = replace(self, info=info)
-        changed.__dict__.update({name: self.__dict__[name] for name in ("_groups", "summary") if name in self.__dict__})
+        kept = ("_groups", "summary", "artifacts")
+        changed.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        return changed
+
+    def with_artifacts(self, rows: Iterable[Artifact]) -> RunResults:
+        """Return the same records with what lies behind them, by paths that are absolute."""
+        from codecbench.artifacts import Artifacts
+
+        changed = replace(self)
+        changed.__dict__["artifacts"] = Artifacts(Path(), rows)
         return changed
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,8 +147,7 @@ def leaderboard_command(
     as_json: bool,
 ) -> None:
     """Put all runs below a folder into one table; runs of other corpora, recognisers or protocols are refused."""
-    from rich.console import Console
-
+    from codecbench.cli.outcome import print_summaries
     from codecbench.combining import combine, find_runs, save_combined
     from codecbench.options import parse_settings
     from codecbench.reporting import write_reports
@@ -159,11 +159,10 @@ def leaderboard_command(
     if as_json:
         print_json(results.summary.frame().to_dict("records"))
     else:
-        for entry in registry.reports.values():
-            if entry.terminal is not None and entry.spec.default:
-                Console().print(entry.terminal(results))
+        print_summaries(results, registry)
     if out is not None:
         save_combined(results, out)
-        written, _ = write_reports(registry, [out], out, split_names(reports), parse_settings(settings))
+        tell = partial(click.echo, err=True)
+        written, _ = write_reports(registry, [out], out, split_names(reports), parse_settings(settings), tell)
         for path in written:
             click.echo(path, err=as_json)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from codecbench.registering import Registry
-from codecbench.runner.run import RunOutcome
+if TYPE_CHECKING:
+    from codecbench.registering import Registry
+    from codecbench.results import RunResults
+    from codecbench.runner.run import RunOutcome
 
 FLAGS_SHOWN = 8
 
 
-def print_outcome(outcome: RunOutcome, registry: Registry) -> None:
-    """Print the reports' summaries (which tell what was unavailable), failures, flags and the reports' paths."""
-    console = Console()
+def print_summaries(results: RunResults, registry: Registry) -> None:
+    """Print what each default report has for the terminal."""
     for entry in registry.reports.values():
         if entry.terminal is not None and entry.spec.default:
-            console.print(entry.terminal(outcome.results))
-    info = outcome.info
+            Console().print(entry.terminal(results))
+
+
+def print_outcome(outcome: RunOutcome, registry: Registry) -> None:
+    """Print the reports' summaries (which tell what was unavailable), failures, flags and the reports' paths."""
+    print_summaries(outcome.results, registry)
+    console, info = Console(), outcome.info
     for label, count in outcome.failures.items():
         console.print(f"[red]failed[/] {escape(label)}: {count} records; see the failures in {outcome.folder}")
     for flag in info.flags[:FLAGS_SHOWN]:

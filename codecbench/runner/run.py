@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from codecbench.artifacts import Artifact, relative, write_artifacts
-from codecbench.contracts.codec import Role
-from codecbench.contracts.metric import Record, Stage, Status
+from codecbench.artifacts import write_artifacts
+from codecbench.contracts.metric import Stage
 from codecbench.errors import UsageError
-from codecbench.hardware import describe_hardware, versions
+from codecbench.hardware import describe_hardware
 from codecbench.hashing import digest
-from codecbench.loading import PreparedCodec
 from codecbench.plugins import PluginHost, load_plugins
 from codecbench.reporting import check_reports, write_reports
 from codecbench.results import RunResults
-from codecbench.runinfo import CodecInfo, CorpusInfo, MetricInfo, RunInfo
-from codecbench.runner.config import RunConfig
+from codecbench.runinfo import RunInfo
+from codecbench.runner.config import RunConfig, save_request
+from codecbench.runner.describing import artifact_rows, describe
+from codecbench.runner.job import Job, open_job
 from codecbench.runner.local import LocalEngine
 from codecbench.runner.messages import WorkerSetup
-from codecbench.runner.plan import CodecGroup, group_codecs, plan_group
+from codecbench.runner.plan import plan_group
 from codecbench.runner.progress import Progress, Quiet
-from codecbench.runner.records import utterance_records, write_records
-from codecbench.runner.selection import Selection, select
-from codecbench.runner.stages import corpus_records, timing_records
+from codecbench.runner.records import RecordFolder, RowsMissingError, Written, utterance_records
+from codecbench.runner.stages import corpus_records, median_length, timing_records
+from codecbench.runner.survey import GroupWork
+from codecbench.runner.utterances import FILE_NAME
 
-# Decoded audio up to this length over all codecs together is kept unless --no-audio says otherwise.
-KEEP_AUDIO_UP_TO_S = 30 * 60.0
-_FAILED = frozenset({Status.BACKEND_ERROR, Status.NAN_OUTPUT, Status.LENGTH_MISMATCH, Status.BAD_INPUT})
+# Times that the store is asked again where a corrupted shard was found after the plan was made.
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -51,29 +49,70 @@ class RunOutcome:
         return self.results.info
 
 
+@dataclass(frozen=True)
+class ShardOutcome:
+    """What one shard of a run came to: to be merged with the others."""
+
+    folder: Path
+    num_utterances: int
+    failures: Mapping[str, int]
+    partial: bool
+
+
 def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | None = None) -> RunOutcome:
     """Carry out a run; whatever an earlier, interrupted or equal run left in the store is not done again.
 
     Raises UsageError for a wrong request and StoreError where the output cannot be written.
     """
-    progress = progress or Quiet()
+    if config.shard is not None:
+        raise UsageError(f"a run of shard {config.shard} alone has no results yet: run_shard, then merge")
     host = host or load_plugins(config.plugin_files)
     check_reports(host.registry, config.reports)
-    _make_folder(config)
-    selection = select(host.registry, config)
-    groups = group_codecs(selection.codecs, config.store_folder, config.seed, _keeps_audio(config, selection))
-    records = _execute(config, host, selection, groups, progress)
-    write_records(config.out / "records", records)
-    write_artifacts(config.out, _artifacts(config.out, selection, groups))
-    _describe(config, selection).save(config.out)
-    written, (results,) = write_reports(
-        host.registry, [config.out], config.out, config.reports, config.settings, progress.message, reuse=config.resume
+    return finish(_begin(config, host), progress or Quiet())
+
+
+def run_shard(config: RunConfig, progress: Progress | None = None, host: PluginHost | None = None) -> ShardOutcome:
+    """Encode, decode and score one shard of a corpus; whole-corpus values, timings and reports come with the merge.
+
+    Raises UsageError for a wrong request and StoreError where the output cannot be written.
+    """
+    host = host or load_plugins(config.plugin_files)
+    job = _begin(config, host)
+    is_path = config.corpus not in host.registry.corpora and Path(config.corpus).exists()
+    save_request(replace(config, corpus=str(Path(config.corpus).absolute())) if is_path else config)
+    records = RecordFolder(config.out)
+    with _engine(job, progress or Quiet()) as engine:
+        _score(job, engine, records, progress or Quiet())
+    failures = _write(job, records)
+    return ShardOutcome(config.out, len(job.table), failures, _is_partial(job, failures))
+
+
+def finish(job: Job, progress: Progress, *, work: bool = True) -> RunOutcome:
+    """Do what is left of a job and write its records and reports.
+
+    ``work`` is False where the store is known to hold all that there will be: nothing is then encoded or scored.
+    """
+    config = job.config
+    records = RecordFolder(config.out)
+    with _engine(job, progress) as engine:
+        written = _score(job, engine if work else None, records, progress)
+        _derive(job, written, records)
+        _time(job, engine, records, progress)
+    failures = _write(job, records)
+    reports, (results,) = write_reports(
+        job.host.registry,
+        [config.out],
+        config.out,
+        config.reports,
+        config.settings,
+        progress.message,
+        reuse=config.resume,
     )
-    failures = _count_failures(records)
-    return RunOutcome(config.out, results, written, failures, _is_partial(config, selection, failures))
+    return RunOutcome(config.out, results, reports, failures, _is_partial(job, failures))
 
 
-def _make_folder(config: RunConfig) -> None:
+def make_folder(config: RunConfig) -> None:
+    """Make the output folder; raises UsageError where it cannot be written or must not be written again."""
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         probe = config.out / ".writable"
@@ -85,176 +124,96 @@ def _make_folder(config: RunConfig) -> None:
         raise UsageError(f"--out {config.out} holds a run already; choose another folder or leave out --no-resume")
 
 
-def _keeps_audio(config: RunConfig, selection: Selection) -> bool:
-    if config.keep_audio is not None:
-        return config.keep_audio
-    decoding = sum(not prepared.spec.encode_only for prepared in selection.codecs)
-    return decoding * sum(p.duration_s for p in selection.utterances) <= KEEP_AUDIO_UP_TO_S
+def _begin(config: RunConfig, host: PluginHost) -> Job:
+    make_folder(config)
+    return open_job(config, host, config.out / FILE_NAME)
 
 
-def _artifacts(folder: Path, selection: Selection, groups: tuple[CodecGroup, ...]) -> Iterator[Artifact]:
-    """Say where the audio and the tokens of every utterance and codec lie."""
-    for group in groups:
-        tokens = relative(group.token_folder, folder)
-        for lane in group.lanes:
-            for planned in selection.utterances:
-                u = planned.utterance
-                kept = lane.audio.path(lane.audio_key(planned)) if lane.audio else None
-                yield Artifact(
-                    lane.label,
-                    u.id,
-                    u.text,
-                    relative(u.audio, folder),
-                    relative(kept, folder) if kept else "",
-                    tokens,
-                    group.token_key(planned),
-                    lane.prepared.resolved.name.codebooks,
-                    lane.streams,
-                )
-
-
-def _execute(
-    config: RunConfig,
-    host: PluginHost,
-    selection: Selection,
-    groups: tuple[CodecGroup, ...],
-    progress: Progress,
-) -> list[list[Record]]:
+@contextmanager
+def _engine(job: Job, progress: Progress) -> Iterator[LocalEngine]:
+    config = job.config
     settings = {owner: dict(values) for owner, values in config.settings.items()}
     files = tuple(Path(f).resolve() for f in config.plugin_files)
     setup = WorkerSetup(files, settings, config.device, config.codec_threads, config.seed)
-    planned = [list(plan_group(group, selection.utterances, selection.per_utterance())) for group in groups]
-    progress.start("encode", sum(len(task.utterances) for tasks in planned for task in tasks))
-    progress.start("score", sum(len(task.missing) for tasks in planned for task in tasks))
-    engine = LocalEngine(setup, config.num_workers, config.timeout_s, progress, config.out / "logs")
-    with engine:
-        if any(planned):
-            engine.run(chain.from_iterable(planned))
-        records = {
-            lane.label: list(utterance_records(lane, selection.utterances, selection.per_utterance()))
-            for group in groups
-            for lane in group.lanes
-        }
-        _derive(config, host, selection, groups, records)
-        _time(engine, config, selection, groups, records, progress)
-    return [records[p.label] for p in selection.codecs]
+    try:
+        with LocalEngine(setup, config.num_workers, config.timeout_s, progress, config.out / "logs") as engine:
+            yield engine
+    finally:
+        job.costs.save()
 
 
-def _derive(
-    config: RunConfig,
-    host: PluginHost,
-    selection: Selection,
-    groups: tuple[CodecGroup, ...],
-    records: dict[str, list[Record]],
-) -> None:
-    """Add what corpus scorers make of all utterances of a codec."""
-    ceiling = next((p.label for p in selection.codecs if p.spec.role is Role.CEILING), "")
-    scored = {label: tuple(rows) for label, rows in records.items()}
-    for scorer in selection.at(Stage.CORPUS):
-        for group in groups:
-            for lane in group.lanes:
-                records[lane.label] += corpus_records(
-                    host.registry,
-                    config.settings,
-                    scorer,
-                    group,
-                    lane,
-                    selection.utterances,
-                    scored[lane.label],
-                    scored.get(ceiling, ()),
-                )
+def _score(job: Job, engine: LocalEngine | None, records: RecordFolder, progress: Progress) -> dict[str, Written]:
+    """Fill the store and write the utterances' records of every codec, by label."""
+    attempts = ATTEMPTS
+    while True:
+        if engine is not None:
+            _work(job, engine, job.survey(), progress)
+        try:
+            return _write_utterances(job, records)
+        except RowsMissingError as missing:
+            attempts -= 1
+            if not attempts:
+                raise
+            progress.message(str(missing))
 
 
-def _time(
-    engine: LocalEngine,
-    config: RunConfig,
-    selection: Selection,
-    groups: tuple[CodecGroup, ...],
-    records: dict[str, list[Record]],
-    progress: Progress,
-) -> None:
-    """Add timings, taken one codec after another while nothing else is at work."""
-    scorers = selection.at(Stage.TIMING)
-    progress.start("time", len(groups) * len(scorers))
-    hardware = digest(describe_hardware(config.device))
-    for scorer in scorers:
-        for group in groups:
-            rows = timing_records(engine, scorer, group, selection.utterances, hardware)
-            for row in rows:
-                records[row.codec].append(row)
+def _work(job: Job, engine: LocalEngine, works: Sequence[GroupWork], progress: Progress) -> None:
+    progress.start("encode", sum(work.num_todo for work in works))
+    progress.start("score", sum(lane.to_score for work in works for lane in work.lanes))
+    scorers = job.selection.per_utterance()
+    tasks = chain.from_iterable(
+        plan_group(work.group, job.table.walk(work.todo), scorers) for work in works if work.num_todo
+    )
+    if any(work.num_todo for work in works):
+        engine.run(tasks)
+
+
+def _write_utterances(job: Job, records: RecordFolder) -> dict[str, Written]:
+    scorers = job.selection.per_utterance()
+    return {
+        lane.label: records.write(f"{place:04d}", utterance_records(lane, job.table, scorers, complete=True))
+        for place, (_, lane) in enumerate(job.lanes)
+    }
+
+
+def _derive(job: Job, written: Mapping[str, Written], records: RecordFolder) -> None:
+    """Write what corpus scorers make of all utterances of each codec."""
+    scorers = job.selection.at(Stage.CORPUS)
+    if not scorers:
+        return
+    registry, settings, ceiling = job.host.registry, job.config.settings, written.get(job.ceiling)
+    for place, (group, lane) in enumerate(job.lanes):
+        own = written[lane.label]
+        rows = (corpus_records(registry, settings, s, group, lane, job.table, own, ceiling) for s in scorers)
+        records.write(f"{place:04d}_corpus", chain.from_iterable(rows))
+        lane.scores.forget()
+
+
+def _time(job: Job, engine: LocalEngine, records: RecordFolder, progress: Progress) -> None:
+    """Write timings, taken one codec after another while nothing else is at work."""
+    scorers = job.selection.at(Stage.TIMING)
+    progress.start("time", len(job.groups) * len(scorers))
+    if not scorers:
+        return
+    hardware, chosen = digest(describe_hardware(job.config.device)), median_length(job.table)
+    for place, group in enumerate(job.groups):
+        rows = []
+        for scorer in scorers:
+            rows += timing_records(engine.time, scorer, group, chosen, hardware)
             progress.advance("time", 1, group.codec)
+        records.write(f"timing_{place:04d}", rows)
 
 
-def _describe(config: RunConfig, selection: Selection) -> RunInfo:
-    from codecbench import __version__
-
-    everything = (*selection.codecs, *selection.unavailable)
-    return RunInfo(
-        name=config.out.name,
-        command=config.command,
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        codecbench_version=__version__,
-        corpus=_corpus_info(selection),
-        codecs=tuple(_codec_info(p) for p in everything),
-        metrics=tuple(_metric_infos(selection)),
-        tasks=selection.tasks,
-        recognizers={r.name: {"family": r.entry.spec.family, **dict(r.identity)} for r in selection.recognizers},
-        hardware=describe_hardware(config.device),
-        versions=versions(),
-        settings={owner: dict(values) for owner, values in config.settings.items()},
-        seed=config.seed,
-        complete=True,
-    )
+def _write(job: Job, records: RecordFolder) -> dict[str, int]:
+    """Put records, index and description in place; return how many records of each codec say that something failed."""
+    records.publish()
+    write_artifacts(job.config.out, artifact_rows(job.config.out, job.table, job.groups))
+    describe(job.config, job.selection, job.table).save(job.config.out)
+    return {label: count for label, count in records.failures.items() if count}
 
 
-def _corpus_info(selection: Selection) -> CorpusInfo:
-    utterances = [p.utterance for p in selection.utterances]
-    return CorpusInfo(
-        name=selection.corpus.name,
-        num_utterances=len(utterances),
-        duration_s=round(sum(p.duration_s for p in selection.utterances), 3),
-        num_speakers=len({u.speaker for u in utterances if u.speaker}),
-        languages=tuple(sorted({u.language for u in utterances if u.language})),
-        notes=selection.corpus.notes,
-    )
-
-
-def _codec_info(prepared: PreparedCodec) -> CodecInfo:
-    problem = prepared.unavailable
-    return CodecInfo(
-        label=prepared.label,
-        role=str(prepared.spec.role),
-        spec=json.loads(json.dumps(asdict(prepared.spec), default=str)),
-        options={name: str(value) for name, value in prepared.options.items() if value is not None},
-        identity=dict(prepared.encode_identity),
-        unavailable=problem.reason if problem else "",
-        remedy=problem.remedy if problem else "",
-    )
-
-
-def _metric_infos(selection: Selection) -> Iterator[MetricInfo]:
-    seen: set[str] = set()
-    for scorer in selection.scorers:
-        for metric in scorer.metrics:
-            if metric.name not in seen:
-                seen.add(metric.name)
-                facts: dict[str, Any] = {
-                    name: value for name, value in vars(metric).items() if name in MetricInfo.__dataclass_fields__
-                }
-                facts |= {"direction": str(metric.direction), "reducer": str(metric.reducer)}
-                yield MetricInfo(**facts, scorer=scorer.ref.name, stage=str(scorer.stage))
-
-
-def _count_failures(records: list[list[Record]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for rows in records:
-        for row in rows:
-            if row.status in _FAILED:
-                counts[row.codec] = counts.get(row.codec, 0) + 1
-    return counts
-
-
-def _is_partial(config: RunConfig, selection: Selection, failures: Mapping[str, int]) -> bool:
+def _is_partial(job: Job, failures: Mapping[str, int]) -> bool:
+    config, selection = job.config, job.selection
     asked_codec = bool(config.codecs) and bool(selection.unavailable)
     asked_task = bool(config.tasks or config.recognizers) and any(s.unavailable for s in selection.scorers)
     return asked_codec or asked_task or bool(failures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from codecbench.errors import UsageError
 from codecbench.runinfo import MetricInfo
 from codecbench.stats.intervals import Interval
+from codecbench.stats.pairing import pair_utterances
 from codecbench.stats.resampling import BootstrapSettings
 from codecbench.stats.scores import ScoreTable
 from codecbench.stats.summary import replicates_of
@@ -82,12 +83,15 @@ class RunDiff:
 def diff_runs(before: RunResults, after: RunResults, settings: BootstrapSettings | None = None) -> RunDiff:
     """Compare every codec and metric that both runs have.
 
-    Raises UsageError for runs of different protocol versions or corpora, or without a codec in common.
+    Raises UsageError for runs of different protocol versions or corpora, or without a codec or utterance in common.
     """
     _refuse(before, after)
+    pairing = pair_utterances(before, after)
+    if not pairing.partners:
+        raise UsageError("the runs have no utterance in common" + "".join(f"; {note}" for note in pairing.notes))
     settings = settings or BootstrapSettings()
     codecs = [label for label in before.codecs if label in after.codecs]
-    notes = [f"only in {name}: {', '.join(own)}" for name, own in _alone(before, after) if own]
+    notes = [*pairing.notes, *(f"only in {name}: {', '.join(own)}" for name, own in _alone(before, after) if own)]
     changes: list[Change] = []
     for metric, component in before.views():
         if metric.name not in after.metrics or component not in after.components(metric.name):
@@ -97,7 +101,8 @@ def diff_runs(before: RunResults, after: RunResults, settings: BootstrapSettings
             notes.append(problem)
             continue
         tables = (before.scores(metric.name, component), after.scores(metric.name, component))
-        changes += [change for codec in codecs if (change := _change(codec, *tables, settings)) is not None]
+        found = (_change(codec, *tables, pairing.partners, settings) for codec in codecs)
+        changes += [change for change in found if change is not None]
     return RunDiff(tuple(changes), tuple(notes))
 
 
@@ -132,14 +137,17 @@ def _incomparable(before: RunResults, after: RunResults, metric: MetricInfo, com
     return ""
 
 
-def _change(codec: str, before: ScoreTable, after: ScoreTable, settings: BootstrapSettings) -> Change | None:
+def _change(
+    codec: str, before: ScoreTable, after: ScoreTable, partners: Mapping[str, str], settings: BootstrapSettings
+) -> Change | None:
     if codec not in before.codecs or codec not in after.codecs:
         return None
     a, b = before.codecs.index(codec), after.codecs.index(codec)
     if before.is_corpus or after.is_corpus:
         return _corpus_change(codec, before, after, a, b)
     columns = {str(name): u for u, name in enumerate(after.utterances)}
-    pairs = [(u, columns[str(name)]) for u, name in enumerate(before.utterances) if str(name) in columns]
+    named = [(u, partners.get(str(name), "")) for u, name in enumerate(before.utterances)]
+    pairs = [(u, columns[name]) for u, name in named if name in columns]
     left, right = (np.array(side, int) for side in (list(zip(*pairs, strict=True)) or [(), ()]))
     table = _paired(before, after, a, b, left, right)
     used: np.ndarray = np.asarray(table.ok.all(axis=0))

@@ -82,7 +82,8 @@ class ScoreTable:
         speakers = np.full(len(utterances), "", object)
         speakers[utterance] = records["speaker"].astype(str).to_numpy()[~whole]
         corpus_values, corpus_status = np.full(len(codecs), np.nan), np.full(len(codecs), MISSING, object)
-        corpus_values[codec[whole]], corpus_status[codec[whole]] = (numerators / denominators)[whole], status[whole]
+        corpus_values[codec[whole]] = numerators[whole] / denominators[whole]
+        corpus_status[codec[whole]] = status[whole]
         placed = _place(shape, place, status[~whole], MISSING)
         # One record that says why a codec has none of the utterances stands for all of them.
         for c in np.unique(codec[whole]):

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from codecbench.artifacts import Artifact
 from codecbench.cli.comparing import Gate, diff_command, leaderboard_command
 from codecbench.combining import combine
-from codecbench.errors import UsageError
+from codecbench.errors import Unavailable, UsageError
 from codecbench.results import RunResults
 from codecbench.runinfo import RunInfo
 from codecbench.stats.comparing import diff_runs
 from tests.factories import IDENTITY, RECOGNISER, FakeCodec, make_results, write_run
+from tests.reports.page_runs import audible_run
 
 METRICS = ("pesq_wb", "stoi", "wer", "delay_ms", "rtf_encode")
 
@@ -67,6 +69,46 @@ def test_pairs_are_matched_by_id_not_by_order() -> None:
     shuffled = before.records.sample(frac=1, random_state=0).reset_index(drop=True)
     diff = diff_runs(before, RunResults.from_frame(before.info, shuffled))
     assert all(change.difference == pytest.approx(0, abs=1e-12) for change in diff.changes)
+
+
+def with_audio(results: RunResults, digests: dict[str, str]) -> RunResults:
+    """Give utterances the digests of their audio; those that are not named keep one of their own."""
+    ids = [str(i) for i in results.records["utterance_id"].cat.categories if i]
+    rows = (Artifact("codec", i, None, "", "", "", "", audio_sha256=digests.get(i, f"sha of {i}")) for i in ids)
+    return results.with_artifacts(rows)
+
+
+def renamed(results: RunResults, names: dict[str, str]) -> RunResults:
+    frame = results.records.astype({"utterance_id": str})
+    frame["utterance_id"] = frame["utterance_id"].map(lambda name: names.get(name, name))
+    return RunResults.from_frame(results.info, frame)
+
+
+def test_one_id_of_two_recordings_is_named_and_not_compared() -> None:
+    before, after = (with_audio(changed(0.6, 30), {"utt-00004": sha}) for sha in ("one", "another"))
+    diff = diff_runs(before, after)
+    assert {c.n_utterances for c in diff.changes if c.unit != "corpus"} == {29}
+    assert diff.notes[0].startswith("1 utterances have one id but other audio")
+    assert "utt-00004" in diff.notes[0]
+    with pytest.raises(UsageError, match="audio files of 'utt-00004' differ \\(one against another\\)"):
+        combine([before, after])
+
+
+def test_one_recording_under_two_ids_is_paired() -> None:
+    before = with_audio(changed(0.6, 30), {"utt-00004": "the same"})
+    after = with_audio(renamed(changed(0.6, 30), {"utt-00004": "new name"}), {"new name": "the same"})
+    diff = diff_runs(before, after)
+    assert {(c.n_utterances, c.only_before, c.only_after) for c in diff.changes if c.unit != "corpus"} == {(30, 0, 0)}
+    assert all(c.difference == pytest.approx(0, abs=1e-12) for c in diff.changes)
+    assert "utt-00004 = new name" in diff.notes[0]
+
+
+def test_audio_that_is_not_known_pairs_by_id_and_runs_without_a_pair_are_refused() -> None:
+    known, unknown = with_audio(changed(0.6, 30), {}), changed(0.6, 30)
+    assert diff_runs(known, unknown).notes == ()
+    other = with_audio(changed(0.6, 30), {f"utt-{i:05d}": f"other {i}" for i in range(30)})
+    with pytest.raises(UsageError, match="no utterance in common; 30 utterances have one id but other audio"):
+        diff_runs(known, other)
 
 
 def test_no_change_is_called_certain_about_one_time_in_twenty() -> None:
@@ -175,6 +217,28 @@ def test_timings_of_several_machines_are_left_out() -> None:
     both = combine([one, with_info(one, hardware={"processor": "another"})])
     assert "rtf_encode" not in both.metrics
     assert "rtf_encode" in combine([one, one]).metrics
+
+
+def test_leaderboard_tells_of_reports_left_out_and_keeps_the_audio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*_: object) -> Path:
+        raise Unavailable("the page needs plotly", "pip install plotly")
+
+    for name, quality in (("good", 0.8), ("bad", 0.3)):
+        audible_run(tmp_path / "runs" / name, make_results((IDENTITY, FakeCodec(name, quality)), 30))
+    monkeypatch.setattr("codecbench_page.render.write_page", without)
+    monkeypatch.setattr("codecbench_plots.render.write_plots", lambda *_, **__: ())
+    arguments = [str(tmp_path / "runs"), "--out", str(tmp_path / "all")]
+    result = CliRunner().invoke(leaderboard_command, arguments, standalone_mode=False)
+    assert result.exception is None
+    assert "report 'page' left out: the page needs plotly" in result.stderr
+    artifacts = RunResults.load(tmp_path / "all").artifacts
+    for name in ("good", "bad"):
+        file = artifacts.audio(name, "utt-00002")
+        assert file is not None
+        assert file.is_relative_to((tmp_path / "runs" / name).resolve())
+        assert artifacts.tokens(name, "utt-00002") is not None
 
 
 def test_leaderboard_command_writes_a_run_of_its_own(tmp_path: Path) -> None:
