@@ -85,7 +85,8 @@ class Replicates:
         return self._residuals / self.denominators.sum(axis=1, keepdims=True)
 
     @cached_property
-    def _jackknife(self) -> np.ndarray:
+    def jackknife(self) -> np.ndarray:
+        """Statistic of each codec without each unit, [C, N]."""
         x, y = self.numerators, self.denominators
         with np.errstate(invalid="ignore", divide="ignore"):
             return (x.sum(axis=1, keepdims=True) - x) / (y.sum(axis=1, keepdims=True) - y)
@@ -105,7 +106,7 @@ class Replicates:
                     self.shift[:, c],
                     self.errors[:, c],
                     abs(float(self.estimates[c])),
-                    self._jackknife[c],
+                    self.jackknife[c],
                 ),
                 self.settings.confidence,
             )
@@ -126,7 +127,7 @@ class Replicates:
     def _test(self, first: int, second: int, error: float, errors: np.ndarray) -> PairedTest:
         a, b = float(self.estimates[first]), float(self.estimates[second])
         shift = self.shift[:, first] - self.shift[:, second]
-        jackknife = self._jackknife[first] - self._jackknife[second]
+        jackknife = self.jackknife[first] - self.jackknife[second]
         statistic = Resampled(a - b, error, shift, errors, max(abs(a), abs(b)), jackknife)
         return PairedTest(a - b, interval(statistic, self.settings.confidence), p_value(statistic))
 

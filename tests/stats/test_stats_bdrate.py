@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecbench.stats import BootstrapSettings, summarize
-from codecbench.stats.bdrate import bd_metric, bd_rate, bd_rows
+from codecbench.results import RunResults
+from codecbench.stats import BootstrapSettings, Replicates, summarize
+from codecbench.stats.bdrate import bd_metric, bd_rate, bd_rows, curve_points
+from codecbench.stats.summary import replicates_of
 from tests.factories import IDENTITY, FakeCodec, make_results, rvq
 
 STEPS = ((1, 0.2), (2, 0.35), (4, 0.5), (8, 0.7))
@@ -74,6 +76,54 @@ def test_interval_of_the_metric_covers_a_known_shift() -> None:
         assert row.metric.ci_high is not None
         held += row.metric.ci_low <= 0 <= row.metric.ci_high
     assert held >= 34
+
+
+def test_intervals_of_both_directions_are_the_same_statement() -> None:
+    better = [(k, q + 0.12) for k, q in STEPS]
+    rows = bd_rows(
+        make_results((*rvq("one", 50.0, STEPS), *rvq("two", 50.0, better)), 60), "pesq_wb", "", "bitrate_bps"
+    )
+    there, back = (next(r for r in rows if r.test == name) for name in ("one", "two"))
+    for forth, other in ((there.metric.ci_low, back.metric.ci_high), (there.metric.ci_high, back.metric.ci_low)):
+        assert forth is not None
+        assert other is not None
+        assert forth == pytest.approx(-other)
+    for forth, other in ((there.rate.ci_low, back.rate.ci_high), (there.rate.ci_high, back.rate.ci_low)):
+        assert forth is not None
+        assert other is not None
+        assert 1 + forth / 100 == pytest.approx(1 / (1 + other / 100))
+
+
+def test_interval_of_a_mean_shift_is_that_of_the_metric() -> None:
+    """Where the delta is a plain difference of means, its interval is the one of that difference."""
+    results = make_results((*rvq("one", 50.0, STEPS), *rvq("two", 50.0, STEPS)), 30, metrics=("pesq_wb", "bitrate_bps"))
+    frame = results.records.astype({"codec": str})
+    pesq = {c: frame[(frame["codec"] == c) & (frame["metric"] == "pesq_wb")].set_index("utterance_id")["value"]
+            for c in ("one@1", "two@1")}  # fmt: skip
+    for k, _ in STEPS:  # every point of a curve is the first one, raised by as much: the curves are parallel
+        for name in ("one", "two"):
+            where = (frame["codec"] == f"{name}@{k}") & (frame["metric"] == "pesq_wb")
+            frame.loc[where, "value"] = frame.loc[where, "utterance_id"].map(pesq[f"{name}@1"]).astype(float) + 0.1 * k
+    parallel = RunResults.from_frame(results.info, frame)
+    delta = next(r for r in bd_rows(parallel, "pesq_wb", "", "bitrate_bps") if r.test == "two").metric
+    compared = curve_points(parallel, "pesq_wb", "", "bitrate_bps")
+    difference = float(compared[1].quality[0] - compared[0].quality[0])
+    test = _replicates(parallel).against(1, [0])[0]
+    assert delta.estimate == pytest.approx(difference)
+    assert (delta.ci_low, delta.ci_high) == pytest.approx((test.interval.low, test.interval.high), rel=1e-4)
+
+
+def _replicates(results: RunResults) -> Replicates:
+    table = results.scores("pesq_wb")
+    own = np.array([table.codecs.index(label) for label in ("one@1", "two@1")])
+    return replicates_of(table, own, np.ones(len(table.utterances), bool), BootstrapSettings())[0]
+
+
+def test_few_units_have_no_interval() -> None:
+    codecs = (*rvq("one", 50.0, STEPS), *rvq("two", 50.0, [(k, q + 0.12) for k, q in STEPS]))
+    for row in bd_rows(make_results(codecs, 4), "pesq_wb", "", "bitrate_bps"):
+        assert row.metric.estimate is not None
+        assert (row.metric.ci_low, row.metric.reason) == (None, "no interval: fewer than 5 units")
 
 
 def test_curves_of_fewer_than_four_rates_are_not_compared() -> None:
