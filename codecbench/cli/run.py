@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from codecbench.cli.common import host_with, plugin_option, set_option, split_names
+from codecbench.cli.common import host_with, json_option, plugin_option, print_json, set_option, split_names
+from codecbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from codecbench.plugins import PluginHost
+    from codecbench.runner.config import RunConfig
 
 
 @click.command("run")
@@ -27,8 +33,11 @@ from codecbench.cli.common import host_with, plugin_option, set_option, split_na
 @click.option("--strict", is_flag=True, help="Exit with 3 where a plausibility gate is tripped.")
 @click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True, help="Seconds per utterance.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--shard", metavar="I/N", help="Only this part of the corpus; 'codecbench merge' joins the parts.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and about how long it takes; write nothing.")
 @set_option
 @plugin_option
+@json_option
 def run_command(
     codecs: tuple[str, ...],
     corpus: str,
@@ -46,19 +55,21 @@ def run_command(
     strict: bool,
     timeout_s: float,
     seed: int,
+    shard: str | None,
+    dry_run: bool,
     settings: tuple[str, ...],
     plugin_files: tuple[Path, ...],
+    as_json: bool,
 ) -> int:
     """Encode and decode a corpus with each codec, score it, and write tables, plots and reports.
 
     Without --codecs, every default codec that works here is run; without --corpus, the built-in one.
     """
-    from codecbench.cli.outcome import print_outcome
     from codecbench.options import parse_settings
-    from codecbench.runner.config import RunConfig
-    from codecbench.runner.progress import RichProgress
-    from codecbench.runner.run import run
+    from codecbench.runner.config import RunConfig, Shard
 
+    if as_json and not dry_run:
+        raise UsageError("--json goes with --dry-run; a run's results are in its tables and records")
     config = RunConfig(
         out=out,
         codecs=split_names(codecs),
@@ -79,9 +90,44 @@ def run_command(
         timeout_s=timeout_s,
         seed=seed,
         command=("codecbench", *sys.argv[1:]),
+        shard=Shard.parse(shard) if shard else None,
     )
     host = host_with(plugin_files)
+    if dry_run:
+        return _preview(config, host, as_json)
+    return _run_shard(config, host) if config.shard else _run(config, host)
+
+
+def _run(config: RunConfig, host: PluginHost) -> int:
+    from codecbench.cli.outcome import print_outcome
+    from codecbench.runner.progress import RichProgress
+    from codecbench.runner.run import run
+
     with RichProgress() as progress:
         outcome = run(config, progress, host)
     print_outcome(outcome, host.registry)
-    return 3 if outcome.partial or (strict and outcome.info.flags) else 0
+    return 3 if outcome.partial or (config.strict and outcome.info.flags) else 0
+
+
+def _run_shard(config: RunConfig, host: PluginHost) -> int:
+    from codecbench.runner.progress import RichProgress
+    from codecbench.runner.run import run_shard
+
+    with RichProgress() as progress:
+        outcome = run_shard(config, progress, host)
+    for label, count in outcome.failures.items():
+        click.echo(f"failed {label}: {count} records; see {outcome.folder / 'records'}")
+    click.echo(f"shard {config.shard}: {outcome.num_utterances} utterances done in {outcome.folder}")
+    return 3 if outcome.partial else 0
+
+
+def _preview(config: RunConfig, host: PluginHost, as_json: bool) -> int:
+    from codecbench.cli.previewing import print_preview
+    from codecbench.runner.preview import preview
+
+    found = preview(config, host)
+    if as_json:
+        print_json(found.plain())
+    else:
+        print_preview(found)
+    return 0

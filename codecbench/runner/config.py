@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from codecbench.errors import UsageError
+
+REQUEST_FILE = "request.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` parts of a corpus, ``index`` from 1; an utterance's part follows from its id and ``count``."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``3/16``; raises UsageError for anything else."""
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            raise UsageError(f"--shard must be I/N with I from 1 to N, for example 3/16; got '{text}'")
+        return cls(int(index), int(count))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def holds(self, utterance_id: str) -> bool:
+        """Whether an utterance is of this part."""
+        number = int.from_bytes(hashlib.blake2b(utterance_id.encode(), digest_size=8).digest(), "little")
+        return number % self.count == self.index - 1
 
 
 @dataclass(frozen=True)
@@ -19,6 +48,7 @@ class RunConfig:
     processes; 0 means one for each core. codec_threads: torch threads of a codec process on a CPU, fixed so
     that results do not depend on the machine's load. timeout_s: for one utterance in a codec or scorer.
     keep_audio: whether decoded audio is kept for listening; None keeps up to 30 minutes over all codecs together.
+    shard: the part of the corpus that is done here, to be merged with the others; None for all.
     """
 
     out: Path
@@ -40,6 +70,7 @@ class RunConfig:
     timeout_s: float = 600.0
     seed: int = 0
     command: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -56,6 +87,30 @@ class RunConfig:
     def store_folder(self) -> Path:
         """Where the content-addressed store lies: beside the records unless shared by ``--store``."""
         return self.store or self.out / "store"
+
+
+def save_request(config: RunConfig) -> None:
+    """Write a configuration into its output folder, so that shards can be merged; paths are made absolute."""
+    store = config.store if config.store is None or "://" in str(config.store) else Path(config.store).absolute()
+    files = tuple(Path(file).absolute() for file in config.plugin_files)
+    facts = asdict(replace(config, out=config.out.absolute(), store=store, plugin_files=files))
+    (config.out / REQUEST_FILE).write_text(json.dumps(facts, indent=2, default=str) + "\n", "utf-8")
+
+
+def load_request(folder: Path) -> RunConfig:
+    """Read what ``save_request`` wrote; raises UsageError where there is none or it cannot be read."""
+    try:
+        facts = json.loads((folder / REQUEST_FILE).read_text("utf-8"))
+        facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+        facts["shard"] = facts["shard"] and Shard(**facts["shard"])
+        facts["out"], facts["store"] = Path(facts["out"]), facts["store"] and Path(facts["store"])
+        return RunConfig(**facts | {"plugin_files": tuple(map(Path, facts["plugin_files"]))})
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{folder} holds no shard of a run (no {REQUEST_FILE}); give the --out of --shard I/N"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{folder / REQUEST_FILE} cannot be read: {error}") from error
 
 
 def available_cores() -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from codecbench.runner.messages import CodecResult, CodecTask, ScoreResult, ScoreTask, Spent
+from codecbench.store.places import Place, StoreError, StorePath
 
 FILE_NAME = "costs.json"
 
@@ -37,11 +36,12 @@ class Costs:
     By name, not by identity: after a changed option the old cost is the best estimate there is.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        self._path, self._device = folder / FILE_NAME, device.split(":")[0]
+    def __init__(self, store: Place, device: str = "cpu") -> None:
+        self._path, self._device = StorePath.of(store) / FILE_NAME, device.split(":")[0]
         self._spent: dict[Item, Spent] = {}
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # without it there is no estimate
-            for row in json.loads(self._path.read_text("utf-8")):
+        # Without a file that can be read there is no estimate.
+        with contextlib.suppress(FileNotFoundError, StoreError, ValueError, KeyError, TypeError):
+            for row in json.loads(self._path.read()):
                 item = Item(Work(row["work"]), str(row["name"]), str(row["device"]))
                 self._spent[item] = Spent(float(row["seconds"]), float(row["audio_s"]))
 
@@ -64,13 +64,10 @@ class Costs:
         return spent.seconds / spent.audio_s * audio_s if spent else None
 
     def save(self) -> None:
-        """Write what is known; a folder that cannot be written costs the estimate only."""
+        """Write what is known; a store that cannot be written costs the estimate only."""
         rows = [{**asdict(item), **asdict(spent)} for item, spent in self._spent.items()]
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-            temporary.replace(self._path)
+        with contextlib.suppress(StoreError):
+            self._path.write((json.dumps(rows, indent=1) + "\n").encode())
 
     def _add(self, item: Item, spent: Spent) -> None:
         if spent.audio_s > 0:

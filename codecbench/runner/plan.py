@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from codecbench.audio.resample import NAME as RESAMPLER
-from codecbench.contracts.audio import Utterance
 from codecbench.contracts.codec import CodecSpec
 from codecbench.contracts.metric import Stage
-from codecbench.hashing import digest, file_sha256
+from codecbench.hashing import KeyMaker, digest
 from codecbench.loading import PreparedCodec
 from codecbench.runinfo import PROTOCOL_VERSION
-from codecbench.runner.messages import CodecItem, CodecTask, DecodeJob
+from codecbench.runner.costs import Costs
+from codecbench.runner.messages import CodecItem, CodecTask, DecodeJob, ScorerRef
 from codecbench.runner.scoring import PreparedScorer
+from codecbench.runner.utterances import PlannedUtterance, blocks
 from codecbench.store.audio import AudioStore
 from codecbench.store.scores import ScoreStore
 from codecbench.store.tokens import TokenStore
@@ -24,25 +28,18 @@ UTTERANCES_PER_TASK = 16
 
 
 @dataclass(frozen=True)
-class PlannedUtterance:
-    """An utterance with the facts of its file; duration is 0 where the file cannot be read."""
-
-    utterance: Utterance
-    audio_sha256: str
-    duration_s: float
-
-
-@dataclass(frozen=True)
 class Lane:
     """One codec name of the run (with its codebooks and mode): where its scores lie and how they are keyed.
 
-    audio: where its decoded audio is kept, None where it is not.
+    audio: where its decoded audio is kept, None where it is not. costs: what engines tell the cost of scoring to.
     """
 
     prepared: PreparedCodec
     decode_id: str
     scores: ScoreStore
     audio: AudioStore | None = None
+    costs: Costs | None = None
+    _makers: dict[ScorerRef, KeyMaker] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -62,8 +59,10 @@ class Lane:
 
     def key(self, planned: PlannedUtterance, scorer: PreparedScorer) -> str:
         """Store key of one scorer's measurements on one utterance."""
-        u = planned.utterance
-        return digest([dict(scorer.identity), self.decode_id, planned.audio_sha256, u.text, u.language])
+        maker = self._makers.get(scorer.ref)
+        if maker is None:
+            maker = self._makers[scorer.ref] = KeyMaker([dict(scorer.identity), self.decode_id])
+        return maker.key(planned.score_members)
 
     def audio_key(self, planned: PlannedUtterance) -> str:
         """Store key of the decoded audio of one utterance."""
@@ -76,16 +75,43 @@ class Lane:
 
 @dataclass(frozen=True)
 class CodecGroup:
-    """Lanes that share one encoding: tokens are encoded once and cut or decoded in several ways."""
+    """Lanes that share one encoding: tokens are encoded once and cut or decoded in several ways.
+
+    costs: what engines tell the cost of encoding and decoding to.
+    """
 
     codec: str
     encode_id: str
     token_folder: Path
     lanes: tuple[Lane, ...]
+    costs: Costs | None = None
+
+    @cached_property
+    def _maker(self) -> KeyMaker:
+        return KeyMaker([self.encode_id])
 
     def token_key(self, planned: PlannedUtterance) -> str:
         """Store key of one utterance's tokens."""
-        return digest([self.encode_id, planned.audio_sha256])
+        return self._maker.key(planned.audio_members)
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What the store lacks of a block of utterances for one group, bool.
+
+    scores: [lanes, scorers, utterances]. audio: [lanes, utterances], where it is to be kept.
+    decodes: [lanes, utterances], what has to be decoded for both.
+    """
+
+    scores: np.ndarray
+    audio: np.ndarray
+    decodes: np.ndarray
+
+    @property
+    def todo(self) -> np.ndarray:
+        """Utterances that the codec has to be asked for: bool [utterances]."""
+        found: np.ndarray = self.scores.any(axis=(0, 1)) | self.audio.any(axis=0)
+        return found
 
 
 @dataclass(frozen=True)
@@ -102,34 +128,8 @@ class PlannedTask:
     audio: frozenset[tuple[int, str]] = frozenset()
 
 
-def scan(utterances: Iterable[Utterance]) -> Iterator[PlannedUtterance]:
-    """Hash and measure each utterance's file; duplicates of an id become problems, told in the records."""
-    import soundfile
-
-    seen: set[str] = set()
-    for utterance in utterances:
-        if utterance.id in seen:
-            problem = f"the id '{utterance.id}' occurs more than once in the corpus"
-            utterance = replace(utterance, id=_fresh_id(utterance.id, seen), problem=utterance.problem or problem)
-        seen.add(utterance.id)
-        try:
-            if utterance.problem:
-                raise OSError(utterance.problem)
-            sha256 = utterance.sha256 or file_sha256(utterance.audio)
-            duration = utterance.duration_s or soundfile.info(str(utterance.audio)).duration
-        except (OSError, RuntimeError):
-            # The codec process meets the same fault and records it under this utterance.
-            yield PlannedUtterance(utterance, f"unreadable:{utterance.audio}:{utterance.problem}", 0.0)
-            continue
-        yield PlannedUtterance(utterance, sha256, duration)
-
-
-def _fresh_id(name: str, taken: set[str]) -> str:
-    return next(f"{name}#{n}" for n in range(2, 10**9) if f"{name}#{n}" not in taken)
-
-
 def group_codecs(
-    codecs: Sequence[PreparedCodec], store: Path, seed: int, keep_audio: bool = False
+    codecs: Sequence[PreparedCodec], store: Path, seed: int, keep_audio: bool = False, costs: Costs | None = None
 ) -> tuple[CodecGroup, ...]:
     """Put the codecs that share an encoding together, in the order in which they were asked for."""
     groups: dict[str, list[PreparedCodec]] = {}
@@ -137,65 +137,98 @@ def group_codecs(
         groups.setdefault(digest([dict(prepared.encode_identity), RESAMPLER, seed]), []).append(prepared)
     return tuple(
         CodecGroup(
-            members[0].spec.full_name,
+            sharing[0].spec.full_name,
             encode_id,
             store / "tokens" / encode_id,
-            tuple(_lane(member, encode_id, store, keep_audio) for member in members),
+            tuple(_lane(prepared, encode_id, store, keep_audio, costs) for prepared in sharing),
+            costs,
         )
-        for encode_id, members in groups.items()
+        for encode_id, sharing in groups.items()
     )
 
 
-def _lane(prepared: PreparedCodec, encode_id: str, store: Path, keep_audio: bool) -> Lane:
+def _lane(prepared: PreparedCodec, encode_id: str, store: Path, keep_audio: bool, costs: Costs | None) -> Lane:
     decode_id = digest([encode_id, dict(prepared.decode_identity), PROTOCOL_VERSION])
     kept = AudioStore(store / "audio" / decode_id) if keep_audio and not prepared.spec.encode_only else None
-    return Lane(prepared, decode_id, ScoreStore(store / "scores" / decode_id), kept)
+    return Lane(prepared, decode_id, ScoreStore(store / "scores" / decode_id), kept, costs)
+
+
+def find_gaps(
+    group: CodecGroup, block: Sequence[PlannedUtterance], scorers: Sequence[PreparedScorer], *, retry: bool = True
+) -> Gaps:
+    """Ask the store what it lacks of a block; ``retry``: a value that failed by a fault that may pass is lacking."""
+    scores = np.zeros((len(group.lanes), len(scorers), len(block)), bool)
+    audio = np.zeros((len(group.lanes), len(block)), bool)
+    for row, lane in enumerate(group.lanes):
+        ask = lane.scores.done_all if retry else lane.scores.has_all
+        for column, scorer in enumerate(scorers):
+            if scorer.unavailable is None:  # else there is nothing to wait for
+                scores[row, column] = ~ask([lane.key(planned, scorer) for planned in block])
+        if lane.audio is not None:
+            audio[row] = [lane.lacks_audio(planned) for planned in block]
+    heard = np.array([s.stage is Stage.AUDIO for s in scorers], bool)
+    decoding = np.array([not lane.spec.encode_only for lane in group.lanes], bool)
+    return Gaps(scores, audio, (scores[:, heard].any(axis=1) | audio) & decoding[:, None])
 
 
 def plan_group(
-    group: CodecGroup, utterances: Sequence[PlannedUtterance], scorers: Sequence[PreparedScorer]
+    group: CodecGroup, utterances: Iterable[PlannedUtterance], scorers: Sequence[PreparedScorer]
 ) -> Iterator[PlannedTask]:
-    """Yield the codec tasks of one group for which scores or audio are missing, shortest utterances last in each."""
+    """Yield the codec tasks of one group for which scores or audio are missing; at any time one block is in memory."""
     tokens = TokenStore(group.token_folder)
-    chunk: list[tuple[PlannedUtterance, dict[str, tuple[PreparedScorer, ...]]]] = []
-    for planned in utterances:
-        missing = {lane.label: _missing(lane, planned, scorers) for lane in group.lanes}
-        missing = {label: found for label, found in missing.items() if found}
-        if missing or any(lane.lacks_audio(planned) for lane in group.lanes):
-            chunk.append((planned, missing))
-        if len(chunk) == UTTERANCES_PER_TASK:
-            yield _task(group, tokens, chunk)
-            chunk = []
-    if chunk:
-        yield _task(group, tokens, chunk)
-
-
-def _missing(lane: Lane, planned: PlannedUtterance, scorers: Sequence[PreparedScorer]) -> tuple[PreparedScorer, ...]:
-    return tuple(s for s in scorers if not lane.scores.done(lane.key(planned, s)))
-
-
-def _task(
-    group: CodecGroup,
-    tokens: TokenStore,
-    chunk: Sequence[tuple[PlannedUtterance, dict[str, tuple[PreparedScorer, ...]]]],
-) -> PlannedTask:
-    items = []
-    for planned, _ in chunk:
-        key = group.token_key(planned)
-        items.append(CodecItem(planned.utterance, key, tokens.packed(key)))
-    jobs = []
-    lacking = frozenset(
-        (i, lane.label) for i, (planned, _) in enumerate(chunk) for lane in group.lanes if lane.lacks_audio(planned)
-    )
+    waiting: list[_Lacking] = []
+    for block in blocks(utterances):
+        gaps = find_gaps(group, block, scorers)
+        for place in np.flatnonzero(gaps.todo):
+            waiting.append(_lacking(group, block[place], scorers, gaps, int(place)))
+            if len(waiting) == UTTERANCES_PER_TASK:
+                yield _task(group, tokens, waiting)
+                waiting = []
+    if waiting:
+        yield _task(group, tokens, waiting)
     for lane in group.lanes:
-        wanted = frozenset(
-            i
-            for i, (_, missing) in enumerate(chunk)
-            if (i, lane.label) in lacking or any(s.stage is Stage.AUDIO for s in missing.get(lane.label, ()))
-        )
-        if wanted and not lane.spec.encode_only:
+        lane.scores.forget()
+
+
+@dataclass(frozen=True)
+class _Lacking:
+    """One utterance and what it lacks, by label of the lane."""
+
+    planned: PlannedUtterance
+    scorers: Mapping[str, tuple[PreparedScorer, ...]]
+    decodes: frozenset[str]
+    audio: frozenset[str]
+
+
+def _lacking(
+    group: CodecGroup, planned: PlannedUtterance, scorers: Sequence[PreparedScorer], gaps: Gaps, place: int
+) -> _Lacking:
+    missing = {
+        lane.label: tuple(scorers[i] for i in np.flatnonzero(gaps.scores[row, :, place]))
+        for row, lane in enumerate(group.lanes)
+    }
+    labels = np.array([lane.label for lane in group.lanes], object)
+    return _Lacking(
+        planned,
+        {label: found for label, found in missing.items() if found},
+        frozenset(labels[gaps.decodes[:, place]]),
+        frozenset(labels[gaps.audio[:, place]]),
+    )
+
+
+def _task(group: CodecGroup, tokens: TokenStore, chunk: Sequence[_Lacking]) -> PlannedTask:
+    keys = [group.token_key(lacking.planned) for lacking in chunk]
+    stored = tokens.packed_all(keys)
+    items = tuple(
+        CodecItem(lacking.planned.utterance, key, stored.get(key)) for lacking, key in zip(chunk, keys, strict=True)
+    )
+    jobs = []
+    for lane in group.lanes:
+        wanted = frozenset(i for i, lacking in enumerate(chunk) if lane.label in lacking.decodes)
+        if wanted:
             name = lane.prepared.resolved.name
             jobs.append(DecodeJob(lane.label, name.codebooks, name.mode, wanted))
-    missing = {(i, label): scorers for i, (_, lanes) in enumerate(chunk) for label, scorers in lanes.items()}
-    task = CodecTask(group.codec, group.token_folder, tuple(items), tuple(jobs))
-    return PlannedTask(task, group, tuple(planned for planned, _ in chunk), missing, lacking)
+    missing = {(i, label): found for i, lacking in enumerate(chunk) for label, found in lacking.scorers.items()}
+    audio = frozenset((i, label) for i, lacking in enumerate(chunk) for label in lacking.audio)
+    task = CodecTask(group.codec, group.token_folder, items, tuple(jobs))
+    return PlannedTask(task, group, tuple(lacking.planned for lacking in chunk), missing, audio)

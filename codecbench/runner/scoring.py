@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from codecbench.contracts.metric import Measurement, MetricSpec, ScorerContext, ScorerSpec, Stage, Status
@@ -38,6 +39,16 @@ class PreparedScorer:
     def metrics(self) -> Sequence[MetricSpec]:
         """Its metrics."""
         return self.spec.metrics
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """Version of each metric."""
+        return {metric.name: metric.version for metric in self.spec.metrics}
+
+    @property
+    def title(self) -> str:
+        """Its name with that of its recogniser."""
+        return f"{self.ref.name} {self.ref.recognizer}".strip()
 
     def failed(self, status: Status, reason: str) -> tuple[Measurement, ...]:
         """Return a measurement without a value for each metric."""
@@ -86,14 +97,15 @@ def prepare_scorer(
     spec = entry.spec
     options = resolve_options(name, spec.options, settings.get(name, {}))
     ref = ScorerRef(name, recognizer.name if recognizer else "")
+    nobody = {"scorer": name, "recognizer": ref.recognizer, "unavailable": True}
     if recognizer is not None and recognizer.unavailable is not None:
-        return PreparedScorer(ref, spec, {}, recognizer.unavailable)
+        return PreparedScorer(ref, spec, nobody, recognizer.unavailable)
     try:
         if entry.available is not None:
             entry.available(options)
         facts = entry.identity(options) if entry.identity is not None else {}
     except Unavailable as error:
-        return PreparedScorer(ref, spec, {}, error)
+        return PreparedScorer(ref, spec, nobody, error)
     identity = {
         "scorer": name,
         "metrics": {metric.name: metric.version for metric in spec.metrics},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from codecbench.contracts.codec import OptionSpec, Role
 from codecbench.contracts.corpus import Corpus
@@ -14,8 +15,8 @@ from codecbench.loading import PreparedCodec, Settings, prepare
 from codecbench.options import check_owners, resolve_options
 from codecbench.registering import CodecEntry, Registry
 from codecbench.runner.config import RunConfig
-from codecbench.runner.plan import PlannedUtterance, scan
 from codecbench.runner.scoring import PreparedRecognizer, PreparedScorer, prepare_recognizer, prepare_scorer
+from codecbench.runner.utterances import Scan, UtteranceTable
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,6 @@ class Selection:
     """What a run consists of; ``unavailable`` codecs are told and left out."""
 
     corpus: Corpus
-    utterances: tuple[PlannedUtterance, ...]
     codecs: tuple[PreparedCodec, ...]
     unavailable: tuple[PreparedCodec, ...]
     tasks: tuple[str, ...]
@@ -35,7 +35,7 @@ class Selection:
         return tuple(s for s in self.scorers if s.stage is stage)
 
     def per_utterance(self) -> tuple[PreparedScorer, ...]:
-        """The scorers that score utterances as they come."""
+        """The scorers that score utterances as they come, unavailable ones among them."""
         return tuple(s for s in self.scorers if s.stage in (Stage.TOKENS, Stage.AUDIO))
 
 
@@ -47,12 +47,17 @@ def select(registry: Registry, config: RunConfig) -> Selection:
     recognizers = tuple(_recognizers(registry, config))
     scorers = tuple(_scorers(registry, config, tasks, recognizers))
     corpus = open_corpus(registry, config)
-    utterances = tuple(scan(islice(corpus.utterances(), config.limit)))
-    if not utterances:
-        raise UsageError(f"corpus '{corpus.name}' holds no utterances")
     available = tuple(p for p in prepared if p.unavailable is None)
     unavailable = tuple(p for p in prepared if p.unavailable is not None)
-    return Selection(corpus, utterances, available, unavailable, tasks, scorers, recognizers)
+    return Selection(corpus, available, unavailable, tasks, scorers, recognizers)
+
+
+def list_utterances(corpus: Corpus, config: RunConfig, path: Path) -> UtteranceTable:
+    """Walk over the corpus once and write what is found to ``path``; raises UsageError for an empty one."""
+    table = UtteranceTable.write(path, Scan(islice(corpus.utterances(), config.limit), config.shard))
+    if not table.num_walked:
+        raise UsageError(f"corpus '{corpus.name}' holds no utterances")
+    return table
 
 
 def check_settings(registry: Registry, settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
 
 from codecbench.contracts.audio import Utterance
 from codecbench.contracts.encoded import Encoded, decoded_part
@@ -11,15 +13,21 @@ from codecbench.hashing import digest
 from codecbench.loading import Settings
 from codecbench.registering import Registry
 from codecbench.runner.config import available_cores
-from codecbench.runner.local import LocalEngine
-from codecbench.runner.messages import TimingTask
-from codecbench.runner.plan import CodecGroup, Lane, PlannedUtterance
-from codecbench.runner.records import make_record
+from codecbench.runner.messages import TimingResult, TimingTask
+from codecbench.runner.plan import CodecGroup, Lane
+from codecbench.runner.records import Written, make_record
 from codecbench.runner.scoring import PreparedScorer, make_scorer
+from codecbench.runner.utterances import PlannedUtterance, UtteranceTable, blocks
+from codecbench.store.packing import unpack
 from codecbench.store.tokens import TokenStore
 
 # Utterances that a codec is timed on: the ones nearest to the corpus' median length.
 TIMED_UTTERANCES = 3
+
+
+def corpus_key(scorer: PreparedScorer, lane: Lane, records: str, ceiling: str) -> str:
+    """Store key of a whole-corpus value; ``records`` and ``ceiling`` are digests of this codec's and the ceiling's."""
+    return digest([dict(scorer.identity), lane.decode_id, records, ceiling])
 
 
 def corpus_records(
@@ -28,22 +36,37 @@ def corpus_records(
     scorer: PreparedScorer,
     group: CodecGroup,
     lane: Lane,
-    utterances: Sequence[PlannedUtterance],
-    records: Sequence[Record],
-    ceiling: Sequence[Record],
-) -> list[Record]:
+    table: UtteranceTable,
+    own: Written,
+    ceiling: Written | None,
+) -> Iterator[Record]:
     """Score one codec as a whole, or take it from the store where nothing that it rests on has changed."""
-    inputs = [(r.key, r.metric, r.component, r.status) for rows in (records, ceiling) for r in rows]
-    key = digest([dict(scorer.identity), lane.decode_id, inputs])
+    key = corpus_key(scorer, lane, own.digest, ceiling.digest if ceiling else "")
     if not lane.scores.done(key):
-        view = CodecView(lane.label, lane.spec, records, ceiling, _encoded(group, lane, utterances))
+        heard = ceiling.records if ceiling else ()
+        view = CodecView(lane.label, lane.spec, own.records, heard, encoded_utterances(group, lane, table))
         lane.scores.put(key, _score(registry, settings, scorer, view))
         lane.scores.flush()
-    by_id = {planned.utterance.id: planned for planned in utterances}
-    return [
-        make_record(lane.label, key, scorer, m, by_id[m.utterance_id] if m.utterance_id else None)
-        for m in lane.scores.get(key) or ()
-    ]
+    measurements = lane.scores.get(key) or ()
+    yield from (make_record(lane.label, key, scorer, m, None) for m in measurements if not m.utterance_id)
+    yield from _by_utterance(lane.label, key, scorer, measurements, table)
+
+
+def _by_utterance(
+    label: str, key: str, scorer: PreparedScorer, measurements: Iterable[Measurement], table: UtteranceTable
+) -> Iterator[Record]:
+    """Yield the records of single utterances in corpus order."""
+    waiting: dict[str, list[Measurement]] = {}
+    for m in measurements:
+        if m.utterance_id:
+            waiting.setdefault(m.utterance_id, []).append(m)
+    if waiting:
+        for planned in table:
+            for m in waiting.pop(planned.utterance.id, ()):
+                yield make_record(label, key, scorer, m, planned)
+    if waiting:
+        reason = f"scorer '{scorer.ref.name}' measured the utterance '{next(iter(waiting))}', which the corpus lacks"
+        yield from (make_record(label, key, scorer, m, None) for m in scorer.failed(Status.BACKEND_ERROR, reason))
 
 
 def _score(registry: Registry, settings: Settings, scorer: PreparedScorer, view: CodecView) -> Sequence[Measurement]:
@@ -56,39 +79,50 @@ def _score(registry: Registry, settings: Settings, scorer: PreparedScorer, view:
     return measurements
 
 
-def _encoded(
-    group: CodecGroup, lane: Lane, utterances: Sequence[PlannedUtterance]
+def encoded_utterances(
+    group: CodecGroup, lane: Lane, utterances: Iterable[PlannedUtterance]
 ) -> Callable[[], Iterator[tuple[Utterance, Encoded]]]:
+    """Return a function that walks over the utterances that have tokens, as the lane reads them (B = 1)."""
     codebooks = lane.prepared.resolved.name.codebooks
 
     def walk() -> Iterator[tuple[Utterance, Encoded]]:
         store = TokenStore(group.token_folder)
-        for planned in utterances:
-            encoded = store.get(group.token_key(planned))
-            if encoded is not None:
-                yield planned.utterance, decoded_part(encoded, codebooks, lane.streams)
+        for block in blocks(utterances):
+            keys = [group.token_key(planned) for planned in block]
+            stored = store.packed_all(keys)
+            for planned, key in zip(block, keys, strict=True):
+                if key in stored:
+                    yield planned.utterance, decoded_part(unpack(stored[key]), codebooks, lane.streams)
 
     return walk
 
 
+def timed_lane(group: CodecGroup) -> Lane:
+    """The lane whose codec is timed for the whole group: one that decodes all."""
+    return next((lane for lane in group.lanes if lane.prepared.resolved.name.mode == "full"), group.lanes[0])
+
+
+def timing_key(scorer: PreparedScorer, group: CodecGroup, chosen: Sequence[PlannedUtterance], hardware: str) -> str:
+    """Store key of timings on one kind of machine (digest ``hardware``)."""
+    audio = [planned.audio_sha256 for planned in chosen]
+    return digest([dict(scorer.identity), timed_lane(group).decode_id, hardware, available_cores(), audio])
+
+
 def timing_records(
-    engine: LocalEngine,
+    time: Callable[[TimingTask], TimingResult],
     scorer: PreparedScorer,
     group: CodecGroup,
-    utterances: Sequence[PlannedUtterance],
+    chosen: Sequence[PlannedUtterance],
     hardware: str,
 ) -> list[Record]:
-    """Time the codec of a group, or take its timings on the same machine from the store."""
-    lane = next((lane for lane in group.lanes if lane.prepared.resolved.name.mode == "full"), group.lanes[0])
-    chosen = _median_length(utterances)
-    threads = available_cores()
-    key = digest([dict(scorer.identity), lane.decode_id, hardware, threads, [p.audio_sha256 for p in chosen]])
+    """Time the codec of a group on ``chosen``, or take its timings on the same machine from the store."""
+    lane, key = timed_lane(group), timing_key(scorer, group, chosen, hardware)
     if not lane.scores.done(key):
         if scorer.unavailable is not None:
             rows = scorer.failed(Status.UNAVAILABLE, str(scorer.unavailable))
         else:
-            task = TimingTask(group.codec, scorer.ref, tuple(p.utterance for p in chosen), threads)
-            result = engine.time(task)
+            task = TimingTask(group.codec, scorer.ref, tuple(p.utterance for p in chosen), available_cores())
+            result = time(task)
             failure = result.failure
             rows = scorer.failed(failure.status, failure.reason) if failure else result.measurements
         lane.scores.put(key, rows)
@@ -96,7 +130,10 @@ def timing_records(
     return [make_record(lane.label, key, scorer, m, None) for m in lane.scores.get(key) or ()]
 
 
-def _median_length(utterances: Sequence[PlannedUtterance]) -> list[PlannedUtterance]:
-    usable = sorted((p for p in utterances if p.duration_s > 0), key=lambda p: (p.duration_s, p.utterance.id))
-    middle = max(0, (len(usable) - TIMED_UTTERANCES) // 2)
-    return usable[middle : middle + TIMED_UTTERANCES]
+def median_length(table: UtteranceTable) -> list[PlannedUtterance]:
+    """Return the utterances nearest to the median length, the shortest first; of equal ones the first in the corpus."""
+    durations = table.durations_s
+    usable = np.flatnonzero(durations > 0)
+    order = usable[np.argsort(durations[usable], kind="stable")]
+    middle = max(0, (len(order) - TIMED_UTTERANCES) // 2)
+    return sorted(table.at(order[middle : middle + TIMED_UTTERANCES]), key=lambda p: (p.duration_s, p.position))

@@ -12,7 +12,7 @@ import soundfile
 from codecbench.contracts.encoded import Tokens
 from codecbench.errors import CodecbenchError
 from codecbench.results import RunResults
-from codecbench.runner import run as run_module
+from codecbench.runner import job as job_module
 from codecbench.runner.run import RunOutcome
 from codecbench.store.audio import AudioStore
 from codecbench.store.shards import StoreError
@@ -75,7 +75,7 @@ def test_failed_audio_is_none_and_not_tried_again(toy_run: Start, tmp_path: Path
 
 def test_short_runs_keep_audio_by_themselves(toy_run: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     assert toy_run().results.artifacts.audio("toy", "u0") is not None
-    monkeypatch.setattr(run_module, "KEEP_AUDIO_UP_TO_S", 1.0)
+    monkeypatch.setattr(job_module, "KEEP_AUDIO_UP_TO_S", 1.0)
     assert toy_run(out=Path(toy_run().folder.parent / "long")).results.artifacts.audio("toy", "u0") is None
 
 
