@@ -12,6 +12,7 @@ from codecbench.errors import CodecbenchError
 # name -> (module:command, one line of help)
 _BUILT_IN = {
     "run": ("codecbench.cli.run:run_command", "Encode, decode and score a corpus with codecs; write the reports."),
+    "merge": ("codecbench.cli.merge:merge_command", "Join the shards of a run into one, with its reports."),
     "report": ("codecbench.cli.report:report_command", "Write the reports of finished runs again."),
     "plot": ("codecbench.cli.report:plot_command", "Draw the plots of finished runs again."),
     "diff": ("codecbench.cli.comparing:diff_command", "Compare two runs utterance by utterance; gate a change."),
