@@ -27,6 +27,7 @@ from codecbench.contracts.encoded import (
     single_stream,
 )
 from codecbench.contracts.metric import (
+    CodecProbe,
     CodecView,
     Direction,
     Measurement,
@@ -58,6 +59,7 @@ __all__ = [
     "CapabilityError",
     "Codec",
     "CodecContext",
+    "CodecProbe",
     "CodecSpec",
     "CodecView",
     "CodecbenchError",

@@ -43,6 +43,7 @@ class Stage(StrEnum):
     AUDIO = "audio"  # one utterance's decoded audio
     CORPUS = "corpus"  # all tokens and records of one codec
     TIMING = "timing"  # the codec itself, alone on the machine
+    CODEC = "codec"  # the codec itself, on some utterances: what it makes of altered audio and altered codes
 
 
 class MetricRole(StrEnum):
@@ -220,6 +221,27 @@ class CodecView:
     encoded: Callable[[], Iterator[tuple[Utterance, Encoded]]]
 
 
+@dataclass(frozen=True, eq=False)
+class CodecProbe:
+    """One utterance with the codec in hand, as one codec name (its codebooks and mode) uses it.
+
+    audio: float32 [T] at ``sample_rate_hz``, the codec's own rate. encoded: its encoded form (B = 1), cut to the
+    codebooks of the name; ``streams``: names of the token streams that the decode mode reads, empty for all.
+    encode: audio [T'] of any length to an encoded form, cut likewise. decode: that back to float32 [T''] and its rate,
+    held to the contract as any decoding is.
+    """
+
+    utterance: Utterance
+    codec: str
+    spec: CodecSpec
+    audio: np.ndarray
+    sample_rate_hz: int
+    encoded: Encoded
+    encode: Callable[[np.ndarray], Encoded]
+    decode: Callable[[Encoded], tuple[np.ndarray, int]]
+    streams: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ScorerContext:
     """What a scorer factory is given: resolved options, and the recogniser with its specification where needed."""
@@ -244,6 +266,13 @@ class CorpusScorer(Protocol):
         """Return corpus measurements, or utterance measurements with ``utterance_id`` set."""
 
 
+class CodecScorer(Protocol):
+    """Asks a codec what it makes of altered audio or altered codes; runs in the codec's process."""
+
+    def score(self, probe: CodecProbe) -> Sequence[Measurement]:
+        """Return measurements of one utterance."""
+
+
 class TimingScorer(Protocol):
     """Times a codec; nothing else runs on the machine meanwhile."""
 
@@ -256,6 +285,7 @@ class ScorerSpec:
     """A group of metrics that one pass computes together.
 
     needs_recognizer: made once for each recogniser of the run, whose name becomes the component.
+    max_utterances: at the stage ``codec``, how many utterances of the corpus are asked for, the same for every codec.
     cost: rough CPU seconds per audio second, for scheduling and estimates only.
     """
 
@@ -263,6 +293,7 @@ class ScorerSpec:
     metrics: tuple[MetricSpec, ...]
     stage: Stage = Stage.AUDIO
     needs_recognizer: bool = False
+    max_utterances: int = 20
     options: tuple[OptionSpec, ...] = ()
     requirements: tuple[str, ...] = ()
     cost: float = 0.01

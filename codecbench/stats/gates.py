@@ -230,7 +230,7 @@ def _missing(results: RunResults) -> Iterator[Flag]:
 
 def _is_per_codec(metric: MetricInfo) -> bool:
     """Say whether codecs differ in the components that they have (codebooks, batch sizes)."""
-    return metric.stage in (Stage.CORPUS, Stage.TIMING, Stage.TOKENS)
+    return metric.stage in (Stage.CORPUS, Stage.TIMING, Stage.TOKENS, Stage.CODEC)
 
 
 def _missing_everywhere(results: RunResults, metric: MetricInfo, component: str) -> Iterator[Flag]:
