@@ -6,12 +6,12 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from codecbench.store.places import Place, StorePath
 from codecbench.store.shards import read_shard, shards
 
 KEY_BYTES = 16
@@ -44,14 +44,14 @@ class ShardIndex:
     needs another attempt over one that does not. columns: what ``needs_retry`` looks at, beside ``key``.
     """
 
-    def __init__(self, folder: Path, columns: Sequence[str] = (), needs_retry: NeedsRetry | None = None) -> None:
+    def __init__(self, folder: Place, columns: Sequence[str] = (), needs_retry: NeedsRetry | None = None) -> None:
         self.folder = folder
         self._columns, self._needs_retry = ["key", *columns], needs_retry
-        self._shards: list[Path] = []
+        self._shards: list[StorePath] = []
         self._runs: list[_Run] = []
         self.add(shards(folder))
 
-    def add(self, paths: Sequence[Path]) -> None:
+    def add(self, paths: Sequence[StorePath]) -> None:
         """Take in shards that were written since, oldest first."""
         parts = [part for path in paths if (part := self._part(path)) is not None]
         if parts:
@@ -88,7 +88,7 @@ class ShardIndex:
                 result[keys[place]] = rows[start:end]
         return result
 
-    def _part(self, path: Path) -> _Run | None:
+    def _part(self, path: StorePath) -> _Run | None:
         table = read_shard(path, self._columns)
         if table is None or not len(table):
             return None

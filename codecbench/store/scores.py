@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from codecbench.contracts.metric import Measurement, Status
 from codecbench.store.index import ShardIndex
+from codecbench.store.places import Place, StorePath
 from codecbench.store.shards import write_shard
 
 # Outcomes that another attempt may mend: kept for this run's records, tried again by the next.
@@ -40,8 +40,8 @@ class ScoreStore:
     Memory: an index of the keys, loaded when first asked and let go by ``forget``; measurements are read back.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Place) -> None:
+        self.folder = StorePath.of(folder)
         self._index: ShardIndex | None = None
         self._pending: dict[str, tuple[Measurement, ...]] = {}
         self._pending_rows = 0
@@ -67,6 +67,10 @@ class ScoreStore:
             pending = (self._pending.get(key) for key in keys)
             done |= np.array([rows is not None and not any(r.status in RETRIED for r in rows) for rows in pending])
         return done
+
+    def has_all(self, keys: Sequence[str]) -> np.ndarray:
+        """Say for each key whether it has measurements, failed ones among them: bool [keys]."""
+        return self._loaded().has(keys) | np.array([key in self._pending for key in keys], bool)
 
     def put(self, key: str, measurements: Sequence[Measurement]) -> None:
         """Add measurements; they reach the disk with the next ``flush`` or when a shard is full."""

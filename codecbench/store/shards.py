@@ -1,7 +1,9 @@
-"""Parquet shards: written whole under a hidden name, synced, renamed; numbered, never by the clock."""
+"""Parquet shards: written whole, numbered (never by the clock), their checksum in their name."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -12,30 +14,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from codecbench.errors import CodecbenchError
+from codecbench.store.places import Place, StoreError, StorePath
+
+SUFFIX = ".parquet"
+CORRUPT_SUFFIX = ".corrupt"
+_CHECKSUM_BYTES = 8
+# The last number that this process gave in each folder: a listing for each shard would cost more and more.
+_numbers: dict[StorePath, int] = {}
 
 
-class StoreError(CodecbenchError):
-    """The store cannot be read or written."""
+class CorruptShard(CodecbenchError):  # noqa: N818 - reads as what it is
+    """The bytes of a shard are not those that were written."""
 
 
-def write_shard(folder: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> Path:
+def write_shard(folder: Place, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> StorePath:
     """Write ``rows`` as the next shard of ``folder``; a reader sees all of it or nothing.
 
-    Raises StoreError (disk full, no permission) with nothing left behind.
+    Several processes may write to one folder: a shard's name holds the checksum of its content, so that two of one name
+    are one. Raises StoreError (disk full, no permission) with nothing left behind.
     """
-    table = pa.Table.from_pylist(list(rows), schema=schema)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        final = folder / f"{_next_number(folder):08d}-{uuid.uuid4().hex[:8]}.parquet"
-        write_whole(table, final)
-    except OSError as error:
-        raise StoreError(f"cannot write to the store at {folder}: {error}; free space or give another --out") from error
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd", write_page_checksum=True)
+    data = memoryview(sink.getvalue())
+    folder = StorePath.of(folder)
+    final = folder / f"{_next_number(folder):08d}-{_checksum(data)}{SUFFIX}"
+    final.write(data)
     return final
 
 
 def write_whole(table: pa.Table, final: Path) -> None:
     """Write a table beside ``final`` under a hidden name, sync it to disk, and rename it into place."""
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temporary = final.with_name(f".{final.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("wb") as file:
             pq.write_table(table, file, compression="zstd", write_page_checksum=True)
@@ -47,12 +56,13 @@ def write_whole(table: pa.Table, final: Path) -> None:
         raise
 
 
-def shards(folder: Path) -> list[Path]:
+def shards(folder: Place) -> list[StorePath]:
     """Return the shards of ``folder``, oldest first."""
-    return sorted(p for p in folder.glob("*.parquet") if not p.name.startswith("."))
+    folder = StorePath.of(folder)
+    return [folder / name for name in folder.names() if name.endswith(SUFFIX) and not name.startswith(".")]
 
 
-def read_shards(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def read_shards(folder: Place, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Read shards oldest first; a corrupted one is put aside (``*.corrupt``), so that its work is done again."""
     for shard in shards(folder):
         table = read_shard(shard, columns)
@@ -60,15 +70,50 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> Iterator[
             yield table
 
 
-def read_shard(shard: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """Read one shard; a corrupted one is put aside (``*.corrupt``), and None returned."""
+def read_shard(shard: StorePath, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Read one shard; a corrupted one is put aside (``*.corrupt``), and None returned.
+
+    None also for one that is gone, since another process may have put it aside. Raises StoreError where the store
+    cannot be read: that is no fault of the shard.
+    """
     try:
-        return pq.read_table(shard, columns=columns, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
-        shard.replace(shard.with_suffix(".corrupt"))
+        return checked_shard(shard, columns)
+    except FileNotFoundError:
+        return None
+    except CorruptShard:
+        with contextlib.suppress(FileNotFoundError, StoreError):  # another process was first; or it may only be read
+            put_aside(shard)
         return None
 
 
-def _next_number(folder: Path) -> int:
-    existing = shards(folder)
-    return int(existing[-1].name.split("-")[0]) + 1 if existing else 1
+def checked_shard(shard: StorePath, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one shard; all of it is checked, whatever the columns, so that what an index lists can be read later.
+
+    Raises CorruptShard, StoreError, or FileNotFoundError where it is gone.
+    """
+    data = shard.read()
+    stated, found = shard.name.removesuffix(SUFFIX).rpartition("-")[2], _checksum(data)
+    # Shards of the first stores have eight random digits there: only their pages carry checksums.
+    if len(stated) == 2 * _CHECKSUM_BYTES and stated != found:
+        raise CorruptShard(f"its checksum is {found}, its name says {stated} ({len(data)} bytes)")
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=columns, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptShard(str(error).partition("\n")[0]) from error
+
+
+def put_aside(file: StorePath) -> None:
+    """Rename a corrupted file, so that no run reads it and what it held is done again."""
+    file.move(file.parent / f"{file.name.removesuffix(SUFFIX)}{CORRUPT_SUFFIX}")
+
+
+def _checksum(data: bytes | memoryview) -> str:
+    return hashlib.blake2b(data, digest_size=_CHECKSUM_BYTES).hexdigest()
+
+
+def _next_number(folder: StorePath) -> int:
+    if folder not in _numbers:
+        numbers = (shard.name.partition("-")[0] for shard in shards(folder))
+        _numbers[folder] = max((int(number) for number in numbers if number.isdigit()), default=0)
+    _numbers[folder] += 1
+    return _numbers[folder]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 from codecbench.contracts.encoded import Bitstream, Tokens
 from codecbench.store.index import ShardIndex
 from codecbench.store.packing import PackedUtterance, unpack
+from codecbench.store.places import Place, StorePath
 from codecbench.store.shards import write_shard
 
 SCHEMA = pa.schema(
@@ -28,8 +28,8 @@ SCHEMA = pa.schema(
 class TokenStore:
     """Packed tokens under ``folder`` (one encoder identity); read by an index of the keys, appended by shards."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Place) -> None:
+        self.folder = StorePath.of(folder)
         self._index: ShardIndex | None = None
 
     def get(self, key: str) -> Tokens | Bitstream | None:

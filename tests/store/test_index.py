@@ -45,7 +45,8 @@ def test_a_shard_that_breaks_later_is_put_aside_and_its_keys_are_gone(tmp_path: 
     for key in KEYS[:3]:
         write_shard(tmp_path, [{"key": key, "value": 1, "status": "ok"}], SCHEMA)
     index = ShardIndex(tmp_path)
-    broken = shards(tmp_path)[1]
+    broken = shards(tmp_path)[1].local
+    assert broken is not None
     broken.write_bytes(broken.read_bytes()[:-20])
     assert set(index.read(KEYS[:3])) == {KEYS[0], KEYS[2]}
     assert index.has(KEYS[:3]).tolist() == [True, False, True]
