@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 @click.option("--recognizer", "recognizers", multiple=True, metavar="NAMES", help="Speech recognisers for WER.")
 @click.option("--reports", multiple=True, metavar="NAMES", help="Reports to write; the default ones if not given.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N utterances.")
-@click.option("--device", default="cpu", show_default=True, help="Where codecs run: cpu, cuda, cuda:1 ….")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAMES",
+    help="Where codecs run: cpu, cuda (all), cuda:0,cuda:1, cpu*4.",
+)
 @click.option("--workers", type=click.IntRange(0), default=0, help="Metric processes; 0 means one for each core.")
 @click.option("--codec-threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of a CPU codec.")
 @click.option("--store", type=click.Path(path_type=Path), metavar="DIR", help="Share a store between runs.")
@@ -33,6 +39,10 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit with 3 where a plausibility gate is tripped.")
 @click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True, help="Seconds per utterance.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--engine", type=click.Choice(("local", "ray")), default="local", show_default=True, help="Who runs tasks."
+)
+@click.option("--address", default="", metavar="HOST:PORT|auto", help="Ray cluster; without it, Ray on this machine.")
 @click.option("--shard", metavar="I/N", help="Only this part of the corpus; 'codecbench merge' joins the parts.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and about how long it takes; write nothing.")
 @set_option
@@ -55,6 +65,8 @@ def run_command(
     strict: bool,
     timeout_s: float,
     seed: int,
+    engine: str,
+    address: str,
     shard: str | None,
     dry_run: bool,
     settings: tuple[str, ...],
@@ -67,9 +79,11 @@ def run_command(
     """
     from codecbench.options import parse_settings
     from codecbench.runner.config import RunConfig, Shard
+    from codecbench.runner.devices import parse_devices
 
     if as_json and not dry_run:
         raise UsageError("--json goes with --dry-run; a run's results are in its tables and records")
+    devices = parse_devices(device)
     config = RunConfig(
         out=out,
         codecs=split_names(codecs),
@@ -79,7 +93,10 @@ def run_command(
         reports=split_names(reports),
         settings=parse_settings(settings),
         limit=limit,
-        device=device,
+        device=devices[0],
+        devices=devices,
+        engine=engine,
+        address=address,
         workers=workers,
         codec_threads=codec_threads,
         store=store,

@@ -39,6 +39,9 @@ class Shard:
         return number % self.count == self.index - 1
 
 
+ENGINES = ("local", "ray")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One run of the benchmark.
@@ -49,6 +52,8 @@ class RunConfig:
     that results do not depend on the machine's load. timeout_s: for one utterance in a codec or scorer.
     keep_audio: whether decoded audio is kept for listening; None keeps up to 30 minutes over all codecs together.
     shard: the part of the corpus that is done here, to be merged with the others; None for all.
+    devices: one codec process for each, all of the kind of ``device``; empty for that one alone.
+    engine: one of ENGINES. address: of the Ray cluster, empty for one on this machine that ends with the run.
     """
 
     out: Path
@@ -71,12 +76,19 @@ class RunConfig:
     seed: int = 0
     command: tuple[str, ...] = ()
     shard: Shard | None = None
+    devices: tuple[str, ...] = ()
+    engine: str = "local"
+    address: str = ""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be 1 or more, not {self.limit}")
         if self.workers < 0:
             raise UsageError(f"--workers must be 0 (one for each core) or more, not {self.workers}")
+        if self.engine not in ENGINES:
+            raise UsageError(f"unknown engine '{self.engine}'; there are {', '.join(ENGINES)}")
+        if self.address and self.engine != "ray":
+            raise UsageError(f"--address {self.address} is for --engine ray; the engine is {self.engine}")
 
     @property
     def num_workers(self) -> int:

@@ -24,11 +24,11 @@ class Desk:
     """Takes planned tasks apart into work, and puts what comes back into the lanes' stores.
 
     room: utterances that may wait for a scorer before the codecs are held up, so that memory stays flat.
-    fetch: gets hold of decoded audio that lies elsewhere.
+    fetch: gets hold of decoded audio that lies elsewhere; None where it is lost.
     """
 
     def __init__(
-        self, tasks: Iterator[PlannedTask], room: int, progress: Progress, fetch: Callable[[Output], Output]
+        self, tasks: Iterator[PlannedTask], room: int, progress: Progress, fetch: Callable[[Output], Output | None]
     ) -> None:
         self._tasks, self._room, self._progress, self._fetch = tasks, room, progress, fetch
         self._coding: deque[Coding] = deque()
@@ -145,11 +145,10 @@ class Desk:
     def _keep_audio(self, planned: PlannedTask, index: int, lane: Lane, result: ItemResult) -> None:
         assert lane.audio is not None
         key, output = lane.audio_key(planned.utterances[index]), result.outputs.get(lane.label)
-        if isinstance(output, Output):
-            audio = self._fetch(output)
-            lane.audio.put(key, audio.audio, audio.sample_rate_hz)
-        else:
+        if not isinstance(output, Output):
             lane.audio.put_none(key)
+        elif (found := self._fetch(output)) is not None:  # else the next run decodes it again
+            lane.audio.put(key, found.audio, found.sample_rate_hz)
 
 
 def _failure(scorer: PreparedScorer, lane: Lane, result: ItemResult) -> Failure | None:

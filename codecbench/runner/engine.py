@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from codecbench.contracts.metric import Status
+from codecbench.runner.codec_worker import CodecWorker
 from codecbench.runner.desk import FLUSH_SECONDS, Desk
 from codecbench.runner.messages import Failure, Output, TimingResult, TimingTask, WorkerError, WorkerSetup
 from codecbench.runner.plan import PlannedTask
 from codecbench.runner.progress import Progress
 from codecbench.runner.work import Lost, Work
-from codecbench.runner.workers import Ready
+from codecbench.runner.workers import Ready, Worker
 
 # Utterances waiting for a metric worker, for each worker: enough that none runs dry, few enough to stay flat.
 WAITING_PER_WORKER = 8
@@ -92,7 +93,7 @@ class Engine(ABC):
 
     def __enter__(self) -> Self:
         self.log_folder.mkdir(parents=True, exist_ok=True)
-        self._codecs, self._scorers = self.crews(self.devices or (self.setup.device,))
+        self._crews: tuple[Crew, Crew] | None = None
         self._in_hand: dict[str, Work] = {}
         return self
 
@@ -103,36 +104,38 @@ class Engine(ABC):
 
     @abstractmethod
     def crews(self, devices: Sequence[str]) -> tuple[Crew, Crew]:
-        """Return the codec workers and the metric workers, none started yet."""
-
-    @abstractmethod
-    def timing_worker(self) -> TaskWorker:
-        """Start a codec worker on this machine with nothing else at work."""
+        """Return the codec workers and the metric workers, none started yet; asked for once, when there is work."""
 
     @abstractmethod
     def wait(self, workers: Sequence[TaskWorker], seconds: float) -> Sequence[TaskWorker]:
         """Wait until some of ``workers`` have something to take; none after ``seconds``."""
 
-    def fetch(self, output: Output) -> Output:
-        """Get hold of decoded audio that a codec worker gave."""
+    def fetch(self, output: Output) -> Output | None:
+        """Get hold of decoded audio that a codec worker gave; None where it is lost."""
         return output
 
     def run(self, tasks: Iterator[PlannedTask]) -> None:
         """Work through ``tasks``; codecs and scorers overlap, and what waits between them is bounded."""
-        desk = Desk(tasks, WAITING_PER_WORKER * self._scorers.size, self.progress, self.fetch)
+        if self._crews is None:
+            self._crews = self.crews(self.devices or (self.setup.device,))
+        codecs, scorers = self._crews
+        desk = Desk(tasks, WAITING_PER_WORKER * scorers.size, self.progress, self.fetch)
         try:
-            while self._hand_out(desk):
-                self._take_in(desk)
+            while self._hand_out(desk, codecs, scorers):
+                self._take_in(desk, [*codecs.workers, *scorers.workers])
         finally:
             desk.flush()
 
     def time(self, task: TimingTask) -> TimingResult:
-        """Time one codec in a fresh process, so that first call and memory are its own; nothing else is at work."""
+        """Time one codec in a fresh process, so that first call and memory are its own; nothing else is at work.
+
+        With every engine on this machine, which is the one that the run describes.
+        """
         self._stop()
-        worker = self.timing_worker()
+        worker = Worker("timing", CodecWorker, self.codec_setup("timing", self.setup.device))
         try:
             worker.give(task, self.timeout_s)
-            while isinstance(answer := self._answer(worker, not self.wait([worker], _left_s([worker]))), Ready):
+            while isinstance(answer := _answer(worker, not worker.connection.poll(_left_s([worker]))), Ready):
                 pass
         finally:
             worker.stop()
@@ -150,37 +153,38 @@ class Engine(ABC):
         return replace(self.setup, num_threads=1, log_file=self.log_folder / f"{name}.log")
 
     def _stop(self) -> None:
-        self._scorers.stop()
-        self._codecs.stop()
+        for crew in self._crews or ():
+            crew.stop()
         self._in_hand = {}
 
-    def _hand_out(self, desk: Desk) -> bool:
+    def _hand_out(self, desk: Desk, codecs: Crew, scorers: Crew) -> bool:
         """Give work to whoever is free; say whether anything is at work."""
-        while self._codecs.has_room and (coding := desk.next_coding()) is not None:
-            worker = self._codecs.give(coding.task, self.timeout_s * len(coding.task.items))
+        while codecs.has_room and (coding := desk.next_coding()) is not None:
+            worker = codecs.give(coding.task, self.timeout_s * len(coding.task.items))
             self._in_hand[worker.name] = coding
-        while self._scorers.has_room and (scoring := desk.next_scoring()) is not None:
-            worker = self._scorers.give(scoring.task, self.timeout_s)
+        while scorers.has_room and (scoring := desk.next_scoring()) is not None:
+            worker = scorers.give(scoring.task, self.timeout_s)
             self._in_hand[worker.name] = scoring
         return bool(self._in_hand)
 
-    def _take_in(self, desk: Desk) -> None:
-        busy = [w for w in (*self._codecs.workers, *self._scorers.workers) if not w.idle]
+    def _take_in(self, desk: Desk, workers: Sequence[TaskWorker]) -> None:
+        busy = [worker for worker in workers if not worker.idle]
         ready = self.wait(busy, min(_left_s(busy), FLUSH_SECONDS))
         now = time.monotonic()
-        late = [w for w in busy if w.deadline <= now and w not in ready]
+        late = [worker for worker in busy if worker.deadline <= now and worker not in ready]
         for worker in (*ready, *late):
-            answer = self._answer(worker, worker in late)
+            answer = _answer(worker, worker in late)
             if not isinstance(answer, Ready):
                 desk.take(self._in_hand.pop(worker.name), answer)
 
-    def _answer(self, worker: TaskWorker, late: bool) -> Any:
-        if late:
-            return Lost(worker.replace()[1], overran=True)
-        try:
-            return worker.take()
-        except (EOFError, OSError):
-            return Lost(worker.replace()[1])
+
+def _answer(worker: TaskWorker, late: bool) -> Any:
+    if late:
+        return Lost(worker.replace()[1], overran=True)
+    try:
+        return worker.take()
+    except (EOFError, OSError):
+        return Lost(worker.replace()[1])
 
 
 def _left_s(workers: Sequence[TaskWorker]) -> float:

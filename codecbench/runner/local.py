@@ -26,10 +26,6 @@ class LocalEngine(Engine):
 
         return Crew(len(visible), codec), Crew(self.num_workers, self._scorer)
 
-    def timing_worker(self) -> Worker:
-        """Start a codec process on the first device."""
-        return Worker("timing", CodecWorker, self.codec_setup("timing", self.setup.device))
-
     def wait(self, workers: Sequence[TaskWorker], seconds: float) -> Sequence[TaskWorker]:
         """Wait for the pipes."""
         by_connection = {worker.connection: worker for worker in cast(Sequence[Worker], workers)}
