@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ class KeyMaker:
         return state.hexdigest()
 
 
-def members(*rest: Any) -> bytes:
-    """Return the end of a canonical JSON list, for ``KeyMaker``."""
-    return canonical(rest)[1:]
+def members(*rest: str | None) -> bytes:
+    """Return texts as the end of a canonical JSON list, for ``KeyMaker``."""
+    return (",".join(["null" if text is None else encode_basestring(text) for text in rest]) + "]").encode()
 
 
 def file_sha256(path: Path) -> str:

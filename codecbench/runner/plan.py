@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -18,8 +17,9 @@ from codecbench.runinfo import PROTOCOL_VERSION
 from codecbench.runner.costs import Costs
 from codecbench.runner.messages import CodecItem, CodecTask, DecodeJob, ScorerRef
 from codecbench.runner.scoring import PreparedScorer
-from codecbench.runner.utterances import PlannedUtterance, blocks
+from codecbench.runner.utterances import Keyed, PlannedUtterance, blocks
 from codecbench.store.audio import AudioStore
+from codecbench.store.places import Place, StorePath
 from codecbench.store.scores import ScoreStore
 from codecbench.store.tokens import TokenStore
 
@@ -57,18 +57,18 @@ class Lane:
         mode = self.spec.mode(self.prepared.resolved.name.mode)
         return mode.streams if mode else ()
 
-    def key(self, planned: PlannedUtterance, scorer: PreparedScorer) -> str:
+    def key(self, planned: Keyed, scorer: PreparedScorer) -> str:
         """Store key of one scorer's measurements on one utterance."""
         maker = self._makers.get(scorer.ref)
         if maker is None:
             maker = self._makers[scorer.ref] = KeyMaker([dict(scorer.identity), self.decode_id])
         return maker.key(planned.score_members)
 
-    def audio_key(self, planned: PlannedUtterance) -> str:
+    def audio_key(self, planned: Keyed) -> str:
         """Store key of the decoded audio of one utterance."""
         return digest([self.decode_id, planned.audio_sha256])
 
-    def lacks_audio(self, planned: PlannedUtterance) -> bool:
+    def lacks_audio(self, planned: Keyed) -> bool:
         """Whether decoded audio is to be kept and is not in the store."""
         return self.audio is not None and not self.audio.done(self.audio_key(planned))
 
@@ -82,7 +82,7 @@ class CodecGroup:
 
     codec: str
     encode_id: str
-    token_folder: Path
+    token_folder: StorePath
     lanes: tuple[Lane, ...]
     costs: Costs | None = None
 
@@ -90,7 +90,7 @@ class CodecGroup:
     def _maker(self) -> KeyMaker:
         return KeyMaker([self.encode_id])
 
-    def token_key(self, planned: PlannedUtterance) -> str:
+    def token_key(self, planned: Keyed) -> str:
         """Store key of one utterance's tokens."""
         return self._maker.key(planned.audio_members)
 
@@ -129,9 +129,10 @@ class PlannedTask:
 
 
 def group_codecs(
-    codecs: Sequence[PreparedCodec], store: Path, seed: int, keep_audio: bool = False, costs: Costs | None = None
+    codecs: Sequence[PreparedCodec], store: Place, seed: int, keep_audio: bool = False, costs: Costs | None = None
 ) -> tuple[CodecGroup, ...]:
     """Put the codecs that share an encoding together, in the order in which they were asked for."""
+    store = StorePath.of(store)
     groups: dict[str, list[PreparedCodec]] = {}
     for prepared in codecs:
         groups.setdefault(digest([dict(prepared.encode_identity), RESAMPLER, seed]), []).append(prepared)
@@ -147,14 +148,14 @@ def group_codecs(
     )
 
 
-def _lane(prepared: PreparedCodec, encode_id: str, store: Path, keep_audio: bool, costs: Costs | None) -> Lane:
+def _lane(prepared: PreparedCodec, encode_id: str, store: StorePath, keep_audio: bool, costs: Costs | None) -> Lane:
     decode_id = digest([encode_id, dict(prepared.decode_identity), PROTOCOL_VERSION])
     kept = AudioStore(store / "audio" / decode_id) if keep_audio and not prepared.spec.encode_only else None
     return Lane(prepared, decode_id, ScoreStore(store / "scores" / decode_id), kept, costs)
 
 
 def find_gaps(
-    group: CodecGroup, block: Sequence[PlannedUtterance], scorers: Sequence[PreparedScorer], *, retry: bool = True
+    group: CodecGroup, block: Sequence[Keyed], scorers: Sequence[PreparedScorer], *, retry: bool = True
 ) -> Gaps:
     """Ask the store what it lacks of a block; ``retry``: a value that failed by a fault that may pass is lacking."""
     scores = np.zeros((len(group.lanes), len(scorers), len(block)), bool)

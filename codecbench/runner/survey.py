@@ -72,7 +72,7 @@ def survey(
     usable = [scorer for scorer in scorers if scorer.unavailable is None]
     tally = _Tally(len(group.lanes), len(usable))
     tokens = TokenStore(group.token_folder)
-    for block in blocks(table):
+    for block in blocks(table.facts()):
         gaps = find_gaps(group, block, usable, retry=retry)
         held = tokens.has_all([group.token_key(planned) for planned in block])
         tally.add(gaps.todo, gaps.todo & ~held, held, gaps.decodes, gaps.scores, [p.duration_s for p in block])

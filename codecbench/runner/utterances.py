@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from codecbench.store.tables import growing_table
 
 # Utterances that a walk over a corpus holds in memory and that the store is asked for at once.
 BLOCK = 4096
+T = TypeVar("T")
 FILE_NAME = "utterances.parquet"
 SCHEMA = pa.schema(
     [
@@ -34,7 +36,35 @@ SCHEMA = pa.schema(
         ("problem", pa.string()),
     ]
 )
+_FACTS = ("sha256", "text", "language", "duration_s")
 _NUM_WALKED = "num_walked"
+
+
+class Keyed(Protocol):
+    """What store keys are made of."""
+
+    @property
+    def audio_sha256(self) -> str:
+        """Digest of the audio file."""
+
+    @property
+    def audio_members(self) -> bytes:
+        """What tokens depend on, as the end of a store key."""
+
+    @property
+    def score_members(self) -> bytes:
+        """What scores depend on, as the end of a store key."""
+
+
+class UtteranceFacts:
+    """What the store is asked about an utterance by, and its length: a fifth of the cost of the utterance itself."""
+
+    __slots__ = ("audio_members", "audio_sha256", "duration_s", "score_members")
+
+    def __init__(self, audio_sha256: str, text: str | None, language: str | None, duration_s: float) -> None:
+        self.audio_sha256, self.duration_s = audio_sha256, duration_s
+        self.audio_members = members(audio_sha256)
+        self.score_members = members(audio_sha256, text, language)
 
 
 @dataclass(frozen=True)
@@ -94,6 +124,13 @@ class UtteranceTable:
                     table = file.read_row_group(group)
                     yield from _planned(table if wanted is None else table.filter(pa.array(wanted)))
 
+    def facts(self) -> Iterator[UtteranceFacts]:
+        """Walk over all utterances for what store keys need of them."""
+        with pq.ParquetFile(self.path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(_FACTS))
+                yield from map(UtteranceFacts, *(table[name].to_pylist() for name in _FACTS))
+
     @property
     def num_walked(self) -> int:
         """Utterances of the whole corpus; more than are here in one shard's table."""
@@ -123,8 +160,8 @@ class UtteranceTable:
         return list(self.walk(chosen))
 
 
-def blocks(utterances: Iterable[PlannedUtterance], size: int = BLOCK) -> Iterator[list[PlannedUtterance]]:
-    """Walk over utterances in lists of ``size``."""
+def blocks(utterances: Iterable[T], size: int = BLOCK) -> Iterator[list[T]]:
+    """Walk over utterances (or their facts) in lists of ``size``."""
     walk = iter(utterances)
     while block := list(islice(walk, size)):
         yield block
@@ -213,11 +250,12 @@ def _renamed(utterance: Utterance, seen: set[int], repeats: dict[str, int]) -> U
 
 def _storable(utterance: Utterance) -> Utterance:
     """Replace what no file or record can hold (lone surrogates) and say so."""
-    texts = {"id": utterance.id, "text": utterance.text, "speaker": utterance.speaker, "language": utterance.language}
+    u = utterance
     try:
-        "\n".join(filter(None, (*texts.values(), str(utterance.audio)))).encode()
+        f"{u.id}{u.text}{u.speaker}{u.language}{u.audio}".encode()
         return utterance
     except UnicodeEncodeError:
+        texts = {"id": u.id, "text": u.text, "speaker": u.speaker, "language": u.language}
         clean = {name: text and _replaced(text) for name, text in texts.items()}
         problem = "its id, path or text is not valid Unicode"
         return replace(utterance, audio=Path(_replaced(str(utterance.audio))), problem=problem, **clean)  # type: ignore[arg-type]
