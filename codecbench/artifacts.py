@@ -20,6 +20,7 @@ from codecbench.store.tables import growing_table
 
 if TYPE_CHECKING:
     from codecbench.contracts.encoded import Encoded
+    from codecbench.store.places import StorePath
     from codecbench.store.tokens import TokenStore
 
 FILE_NAME = "artifacts.parquet"
@@ -76,6 +77,15 @@ def relative(path: Path, folder: Path) -> str:
     return str(_relative_folder(path.parent, folder) / path.name)
 
 
+def relative_store(path: StorePath, folder: Path) -> str:
+    """Return a folder of the store as it is written into the index of the run in ``folder``; a URL stays one."""
+    return relative(path.local, folder) if path.local is not None else str(path)
+
+
+def _located(folder: Path, stated: str) -> str:
+    return stated if "://" in stated else str((folder / stated).resolve())
+
+
 @lru_cache(maxsize=256)
 def _relative_folder(path: Path, folder: Path) -> Path:
     path, folder = path.resolve(), folder.resolve()
@@ -126,7 +136,7 @@ class Artifacts:
 
     def _absolute(self, row: Artifact) -> Artifact:
         stated = {name: getattr(row, name) for name in _PATHS}
-        return replace(row, **{name: str((self._folder / path).resolve()) for name, path in stated.items() if path})
+        return replace(row, **{name: _located(self._folder, path) for name, path in stated.items() if path})
 
     def audio_sha256(self, utterance_id: str) -> str:
         """Digest of the corpus' audio file, empty where it is not known."""
@@ -157,7 +167,7 @@ class Artifacts:
         if row is None:
             return None
         if row.token_folder not in self._stores:
-            self._stores[row.token_folder] = TokenStore(self._folder / row.token_folder)
+            self._stores[row.token_folder] = TokenStore(_located(self._folder, row.token_folder))
         encoded = self._stores[row.token_folder].get(row.token_key)
         return None if encoded is None else decoded_part(encoded, row.codebooks, row.streams)
 

@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(0), default=0, help="Metric processes; 0 means one for each core.")
 @click.option("--codec-threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of a CPU codec.")
-@click.option("--store", type=click.Path(path_type=Path), metavar="DIR", help="Share a store between runs.")
+@click.option("--store", metavar="DIR|URL", help="Share a store between runs; a folder, or s3://… (fsspec).")
+@click.option(
+    "--memory-limit",
+    type=click.FloatRange(0),
+    metavar="GB",
+    help="Memory of one worker process, above which it is ended; 80 % of the machine's if not given, 0 for none.",
+)
 @click.option("--keep-audio/--no-audio", default=None, help="Decoded audio for the page; up to 30 min if not given.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what --out holds already.")
 @click.option("--strict", is_flag=True, help="Exit with 3 where a plausibility gate is tripped.")
@@ -59,7 +65,8 @@ def run_command(
     device: str,
     workers: int,
     codec_threads: int,
-    store: Path | None,
+    store: str | None,
+    memory_limit: float | None,
     keep_audio: bool | None,
     resume: bool,
     strict: bool,
@@ -106,6 +113,7 @@ def run_command(
         plugin_files=plugin_files,
         timeout_s=timeout_s,
         seed=seed,
+        memory_limit_bytes=None if memory_limit is None else int(memory_limit * 1e9),
         command=("codecbench", *sys.argv[1:]),
         shard=Shard.parse(shard) if shard else None,
     )

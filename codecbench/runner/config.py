@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from codecbench.errors import UsageError
+from codecbench.runner.memory import can_watch, default_limit_bytes
+from codecbench.store.places import StorePath
 
 REQUEST_FILE = "request.json"
 
@@ -53,6 +55,8 @@ class RunConfig:
     keep_audio: whether decoded audio is kept for listening; None keeps up to 30 minutes over all codecs together.
     shard: the part of the corpus that is done here, to be merged with the others; None for all.
     devices: one codec process for each, all of the kind of ``device``; empty for that one alone.
+    store: a folder, or anything that fsspec knows (``s3://…``). memory_limit_bytes: of one worker process with what it
+    starts; None means 80 % of the machine's memory, 0 no limit.
     engine: one of ENGINES. address: of the Ray cluster, empty for one on this machine that ends with the run.
     """
 
@@ -66,7 +70,7 @@ class RunConfig:
     device: str = "cpu"
     workers: int = 0
     codec_threads: int = 1
-    store: Path | None = None
+    store: str | Path | None = None
     resume: bool = True
     keep_audio: bool | None = None
     strict: bool = False
@@ -79,12 +83,17 @@ class RunConfig:
     devices: tuple[str, ...] = ()
     engine: str = "local"
     address: str = ""
+    memory_limit_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be 1 or more, not {self.limit}")
         if self.workers < 0:
             raise UsageError(f"--workers must be 0 (one for each core) or more, not {self.workers}")
+        if str(self.store or "").startswith("memory:"):
+            raise UsageError(f"--store {self.store} lives in one process, a run has several: give a folder or a URL")
+        if self.memory_limit_bytes and not can_watch():
+            raise UsageError("--memory-limit needs Linux: the memory of other processes is read from /proc")
         if self.engine not in ENGINES:
             raise UsageError(f"unknown engine '{self.engine}'; there are {', '.join(ENGINES)}")
         if self.address and self.engine != "ray":
@@ -96,9 +105,14 @@ class RunConfig:
         return self.workers or available_cores()
 
     @property
-    def store_folder(self) -> Path:
+    def store_folder(self) -> StorePath:
         """Where the content-addressed store lies: beside the records unless shared by ``--store``."""
-        return self.store or self.out / "store"
+        return StorePath.of(self.store or self.out / "store")
+
+    @property
+    def worker_memory_bytes(self) -> int:
+        """Memory that one worker process may use, 0 for any amount."""
+        return default_limit_bytes() if self.memory_limit_bytes is None else self.memory_limit_bytes
 
 
 def save_request(config: RunConfig) -> None:
@@ -115,7 +129,7 @@ def load_request(folder: Path) -> RunConfig:
         facts = json.loads((folder / REQUEST_FILE).read_text("utf-8"))
         facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
         facts["shard"] = facts["shard"] and Shard(**facts["shard"])
-        facts["out"], facts["store"] = Path(facts["out"]), facts["store"] and Path(facts["store"])
+        facts["out"], facts["store"] = Path(facts["out"]), facts["store"]
         return RunConfig(**facts | {"plugin_files": tuple(map(Path, facts["plugin_files"]))})
     except FileNotFoundError as error:
         raise UsageError(

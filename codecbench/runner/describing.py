@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from codecbench.artifacts import Artifact, relative
+from codecbench.artifacts import Artifact, relative, relative_store
 from codecbench.hardware import describe_hardware, versions
 from codecbench.loading import PreparedCodec
 from codecbench.runinfo import CodecInfo, CorpusInfo, MetricInfo, RunInfo
@@ -17,6 +17,8 @@ from codecbench.runner.config import RunConfig
 from codecbench.runner.plan import CodecGroup
 from codecbench.runner.selection import Selection
 from codecbench.runner.utterances import PlannedUtterance, UtteranceTable
+from codecbench.store.identities import Identity, Kind, StoreFolder
+from codecbench.store.places import StorePath
 
 
 def describe(config: RunConfig, selection: Selection, table: UtteranceTable) -> RunInfo:
@@ -42,12 +44,25 @@ def describe(config: RunConfig, selection: Selection, table: UtteranceTable) -> 
     )
 
 
+def describe_store(groups: Iterable[CodecGroup]) -> None:
+    """Write into the folders of the store what their content hashes are made of; raises StoreError."""
+    for group in groups:
+        first = group.lanes[0].prepared
+        encoder = Identity(group.codec, first.encode_identity)
+        StoreFolder(Kind.TOKENS, group.token_folder).describe(encoder)
+        for lane in group.lanes:
+            decoder = Identity(lane.label, lane.prepared.decode_identity)
+            StoreFolder(Kind.SCORES, lane.scores.folder).describe(decoder)
+            if lane.audio is not None:
+                StoreFolder(Kind.AUDIO, StorePath.of(lane.audio.folder)).describe(decoder)
+
+
 def artifact_rows(
     folder: Path, utterances: Iterable[PlannedUtterance], groups: Iterable[CodecGroup]
 ) -> Iterator[Artifact]:
     """Say where the audio and the tokens of every utterance and codec lie."""
     for group in groups:
-        tokens = relative(group.token_folder, folder)
+        tokens = relative_store(group.token_folder, folder)
         for lane in group.lanes:
             for planned in utterances:
                 u = planned.utterance

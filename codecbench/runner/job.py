@@ -69,6 +69,8 @@ def open_job(config: RunConfig, host: PluginHost, table: Path | Callable[[Select
 def _keeps_audio(config: RunConfig, selection: Selection, table: UtteranceTable) -> bool:
     if config.keep_audio is not None:
         return config.keep_audio
+    if config.store_folder.local is None:  # kept audio is opened by path
+        return False
     if config.shard is not None:  # how long the whole is, no shard knows
         return False
     decoding = sum(not prepared.spec.encode_only for prepared in selection.codecs)

@@ -20,7 +20,10 @@ from codecbench.runner.utterances import FILE_NAME, PlannedUtterance, UtteranceT
 from codecbench.store.places import StorePath
 
 # What two shards of one run may differ in: where they lie, how they were worked off, and what is drawn at the end.
-_OWN = ("out", "store", "shard", "workers", "codec_threads", "timeout_s", "resume", "strict", "reports", "command")
+_OWN = frozenset(
+    {"out", "store", "shard", "workers", "devices", "engine", "address", "memory_limit_bytes", "timeout_s", "resume",
+     "strict", "reports", "command"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def _refuse_unavailable(job: Job, folder: Path) -> None:
             )
 
 
-def _one_store(out: Path, requests: Sequence[RunConfig]) -> Path | None:
+def _one_store(out: Path, requests: Sequence[RunConfig]) -> str | Path | None:
     """The store that all shards share, or None for one of the run's own."""
     shared = {str(StorePath.of(request.store_folder)) for request in requests}
     return requests[0].store if len(shared) == 1 and requests[0].store else None

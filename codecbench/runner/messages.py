@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from codecbench.contracts.audio import Utterance
 from codecbench.contracts.metric import Measurement, Status
+from codecbench.errors import CodecbenchError
 from codecbench.store.packing import PackedUtterance
+from codecbench.store.places import StorePath
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What every worker process needs before its first task."""
+    """What every worker process needs before its first task; memory_limit_bytes: 0 sets none."""
 
     plugin_files: tuple[Path, ...]
     settings: dict[str, dict[str, str]]
@@ -23,6 +24,7 @@ class WorkerSetup:
     num_threads: int
     seed: int
     log_file: Path | None = None
+    memory_limit_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class CodecTask:
     """Utterances of one codec to encode and decode."""
 
     codec: str
-    token_folder: Path
+    token_folder: StorePath
     items: tuple[CodecItem, ...]
     jobs: tuple[DecodeJob, ...]
 
@@ -177,8 +179,18 @@ class TimingTask:
 
 
 @dataclass(frozen=True)
+class ProbeTask(TimingTask):
+    """One codec name for a scorer of the stage ``codec``; answered by measurements of single utterances."""
+
+    label: str = ""
+    codebooks: int | None = None
+    mode: str = "full"
+    streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TimingResult:
-    """Measurements of a TimingTask, or the failure."""
+    """Measurements of a TimingTask or a ProbeTask, or the failure."""
 
     measurements: tuple[Measurement, ...] = ()
     failure: Failure | None = None
@@ -186,8 +198,11 @@ class TimingResult:
 
 @dataclass(frozen=True)
 class WorkerError:
-    """A task raised in the worker (a fault of ours or of a contract): shown with the worker's traceback."""
+    """A task raised in the worker (a fault of ours or of a contract): shown with the worker's traceback.
+
+    fatal: an error that ends the run, since every other task would meet it too (the store cannot be written).
+    """
 
     message: str
     traceback: str
-    exception: Any = None
+    fatal: CodecbenchError | None = None

@@ -16,6 +16,7 @@ from codecbench.contracts.encoded import AudioPassthrough, Encoded, decoded_part
 from codecbench.contracts.metric import Measurement, ScoreItem, Status, UtteranceScorer
 from codecbench.errors import BadInput, CodecbenchError
 from codecbench.plugins import load_plugins
+from codecbench.runner.manners import ProcessState
 from codecbench.runner.messages import ScoreResult, ScorerRef, ScoreTask, Spent, WorkerSetup
 from codecbench.runner.scoring import failed, make_scorer
 from codecbench.store.packing import unpack
@@ -25,12 +26,13 @@ class ScoreWorker:
     """Makes each scorer once and keeps it."""
 
     def __init__(self, setup: WorkerSetup) -> None:
-        torch.set_num_threads(setup.num_threads)
         self._setup = setup
+        self._state = ProcessState(setup.num_threads, setup.seed)
         self._registry = load_plugins(setup.plugin_files).registry
         self._scorers: dict[ScorerRef, UtteranceScorer | CodecbenchError] = {}
 
     def __call__(self, task: ScoreTask) -> ScoreResult:
+        self._state.restore()
         try:
             reference, rate_hz = _reference(task.utterance)
         except BadInput as error:
@@ -47,6 +49,7 @@ class ScoreWorker:
         measured, scoring = [], []
         for ref in task.scorers:
             scorer = self._scorer(ref)  # loading it is no cost of this utterance
+            self._state.restore()
             began = time.perf_counter()
             measured.append(self._score(ref, scorer, item))
             scoring.append(Spent(time.perf_counter() - began, item.duration_s))

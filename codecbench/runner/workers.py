@@ -11,13 +11,16 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
+from codecbench.runner.memory import watch
 from codecbench.runner.messages import WorkerError, WorkerSetup
+from codecbench.store.places import StoreError
 
 _CONTEXT: Any = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -25,7 +28,7 @@ _CONTEXT: Any = multiprocessing.get_context(
 _PRELOADED = ["codecbench.runner.codec_worker", "codecbench.runner.score_worker"]
 # Threads of numerical libraries are read from the environment once, at import: one each, since workers run side by
 # side; a codec's own torch threads are set in its process.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 START_TIMEOUT_S = 300.0
 
 Handler = Callable[[Any], Any]
@@ -56,6 +59,7 @@ class Worker:
             if hasattr(_CONTEXT, "set_forkserver_preload"):
                 _CONTEXT.set_forkserver_preload(_PRELOADED)
             self.process.start()
+        self._watched = watch(self.process.pid or 0, self._setup.memory_limit_bytes)
         child.close()
         self._ready = False
 
@@ -73,12 +77,17 @@ class Worker:
             self.connection.send(task)
 
     def take(self) -> Any:
-        """Return the answer to the task at hand, or Ready; raises EOFError where the process died."""
+        """Return the answer to the task at hand, or Ready.
+
+        Raises EOFError where the process died, and the error itself where the worker met one that ends the run.
+        """
         answer = self.connection.recv()
         if isinstance(answer, Ready):
             self._ready, self.deadline = True, time.monotonic() + self._limit_s
         else:
             self.task, self.deadline = None, float("inf")
+        if isinstance(answer, WorkerError) and answer.fatal is not None:
+            raise answer.fatal
         return answer
 
     def replace(self) -> tuple[Any, str]:
@@ -89,7 +98,7 @@ class Worker:
             self.process.kill()
             self.process.join()
         code = self.process.exitcode or 0
-        how = "ran past its time limit" if late else _death(code)
+        how = self._watched.verdict or ("ran past its time limit" if late else _death(code))
         task, self.task, self.deadline = self.task, None, float("inf")
         self.connection.close()
         self._start()
@@ -115,8 +124,8 @@ def _death(code: int) -> str:
 
 @contextlib.contextmanager
 def _single_threaded_libraries() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:
@@ -130,12 +139,21 @@ def _single_threaded_libraries() -> Iterator[None]:
 def _serve(connection: Connection, factory: HandlerFactory, setup: WorkerSetup) -> None:
     # Ctrl-C reaches the whole process group: the driver alone decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, name="end-with-driver", daemon=True).start()
     _redirect_output(setup)
     handler = _made(factory, setup)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the driver is gone
         connection.send(Ready())
         while (task := _receive(connection)) is not None:
             connection.send(_answered(handler, task))
+
+
+def _end_with_driver() -> None:
+    """End this process when the driver is gone, killed perhaps: a plugin that hangs would stay for ever."""
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)
 
 
 def _made(factory: HandlerFactory, setup: WorkerSetup) -> Handler:
@@ -149,6 +167,8 @@ def _made(factory: HandlerFactory, setup: WorkerSetup) -> Handler:
 def _answered(handler: Handler, task: Any) -> Any:
     try:
         return handler(task)
+    except StoreError as error:
+        return WorkerError(str(error), traceback.format_exc(), error)
     except Exception as error:
         return WorkerError(f"{type(error).__name__}: {error}", traceback.format_exc())
 

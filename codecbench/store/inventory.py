@@ -48,14 +48,16 @@ class Fault:
 
 
 def holdings(store: StorePath) -> Iterator[Holding]:
-    """Describe every folder of a store; shards are read for their keys, nothing is changed."""
+    """Describe every folder that holds something; shards are read for their keys, nothing is changed."""
     for folder in store_folders(store):
         files = folder.path.walk()
         content = content_of(folder, files)
         identity = folder.identity or Identity("")
         keys = [file_keys(folder.kind, file.path) for file in content]
         found = [part for part in keys if part is not None]
-        put_by = sum(file.path.name.endswith(CORRUPT_SUFFIX) for file in files)
+        put_aside_before = sum(file.path.name.endswith(CORRUPT_SUFFIX) for file in files)
+        if not content and not put_aside_before:
+            continue
         yield Holding(
             folder.kind,
             folder.path.name,
@@ -63,7 +65,7 @@ def holdings(store: StorePath) -> Iterator[Holding]:
             len(np.unique(np.concatenate(found))) if found else 0,
             sum(file.num_bytes for file in files),
             _age_s(files),
-            put_by + len(keys) - len(found),
+            put_aside_before + len(keys) - len(found),
             identity.facts,
         )
 
