@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import click
 from codecbench.cli.common import host_with, json_option, plugin_option, print_json, print_table, set_option
 from codecbench.errors import Unavailable
 from codecbench.options import parse_settings, resolve_options
+
+LANGUAGES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,11 @@ def codecs_command(settings: tuple[str, ...], plugin_files: tuple[Path, ...], as
         return
     notes: dict[str, int] = {}
     cells = [
-        (r.name, _number(r.sample_rate_hz, " Hz"), _number(r.frame_rate_hz, " Hz"), str(r.codebooks or "-"),
-         _number(r.bitrate_bps, " bit/s"), "yes" if r.available else f"no [{_note(notes, r.reason, r.remedy)}]")
+        (r.name, _number(r.sample_rate_hz, "any"), _number(r.frame_rate_hz, "any"), str(r.codebooks or "-"),
+         _number(r.bitrate_bps, "-"), "yes" if r.available else f"no [{_note(notes, r.reason, r.remedy)}]")
         for r in rows
     ]  # fmt: skip
-    print_table("Codecs", ("codec", "rate", "frame rate", "codebooks", "bitrate", "available"), cells)
+    print_table("Codecs", ("codec", "rate, Hz", "frames/s", "codebooks", "bit/s", "available"), cells)
     for text, number in notes.items():
         click.echo(f"[{number}] {text}")
 
@@ -148,7 +150,7 @@ def recognizers_command(settings: tuple[str, ...], plugin_files: tuple[Path, ...
         print_json([asdict(e.spec) | {"plugin": e.plugin, "unavailable": str(p or "")} for e, p in found])
         return
     rows = [
-        (e.spec.name, "yes" if e.spec.default else "no", ", ".join(e.spec.languages) or "any", e.spec.description,
+        (e.spec.name, "yes" if e.spec.default else "no", _languages(e.spec.languages), e.spec.description,
          "yes" if p is None else _because(p.reason, p.remedy))
         for e, p in found
     ]  # fmt: skip
@@ -185,8 +187,13 @@ def plugins_command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
     print_table("Plugins", ("plugin", "distribution", "module", "registers, or why it failed"), rows)
 
 
-def _number(value: float | None, unit: str) -> str:
-    return "any" if value is None and unit == " Hz" else "-" if value is None else f"{value:g}{unit}"
+def _languages(codes: Sequence[str]) -> str:
+    """All codes of a short list, the count of a long one (``--json`` names them)."""
+    return (", ".join(codes) if len(codes) <= LANGUAGES_SHOWN else f"{len(codes)} languages") or "any"
+
+
+def _number(value: float | None, none: str) -> str:
+    return none if value is None else f"{value:.6g}"
 
 
 def _because(reason: str, remedy: str) -> str:
