@@ -1,0 +1,186 @@
+"""What the LM-SPT weights that ship keep on held-out speakers, beside Codec 2, LPCNet and Lyra, all in one run.
+
+    python benchmarks/lmspt_quality.py --speech ../shared/speech/manifest.jsonl --root ../shared \
+        --lyra ../shared/weights/lyra --out docs/results/lmspt
+
+Two corpora, neither of whose speakers was trained on: the 197 Asterisk prompts, and the ``heldout`` part of the read
+speech. WER is by Whisper tiny.en (the headline), Whisper base (its encoder was the teacher: flagged) and pocketsphinx.
+Each goal of the model card becomes a row: the paired difference with its interval, which covers speakers or utterances
+but not training seeds. Recorded outputs of other tokenizers are in ``docs/results/recorded``, on their own originals.
+What was scored is not scored again: a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codecbench.results import RunResults
+from codecbench.stats import BootstrapSettings
+from codecbench.stats.intervals import Interval
+from codecbench.stats.summary import replicates_of
+
+RECOGNIZERS = ("whisper-tiny.en", "whisper-base", "pocketsphinx")
+HEADLINE = ("wer", "whisper-tiny.en")
+TEACHER = "whisper-base"
+MEASURES = (
+    ("pesq_wb", ""), ("stoi", ""), ("estoi", ""), ("distillmos", ""), ("speaker_similarity", ""), HEADLINE,
+)  # fmt: skip
+VARIANTS = ("mini-12.5hz", "mini-25hz", "mini-6.25hz")
+ANCHORS = ("codec2:700C", "codec2:1300", "codec2:3200", "lpcnet", "lyra:3.2kbps", "lyra:6kbps")
+CODEBOOKS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a variant is held to: better than ``rival`` on ``measures``; ``beyond`` marks an aim past the goal."""
+
+    variant: str
+    rival: str
+    measures: tuple[tuple[str, str], ...] = MEASURES
+    beyond: bool = False
+
+
+GOALS = (
+    Goal("mini-12.5hz", "codec2:1300"),
+    Goal("mini-12.5hz", "lpcnet"),
+    Goal("mini-12.5hz", "lyra:3.2kbps", (HEADLINE, ("stoi", "")), beyond=True),
+    Goal("mini-25hz", "codec2:3200"),
+    Goal("mini-25hz", "lyra:6kbps", (HEADLINE,), beyond=True),
+    Goal("mini-6.25hz", "codec2:700C"),
+    Goal("mini-6.25hz", "codec2:1300", beyond=True),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One goal on one measure: both figures, the paired difference (ours minus theirs) with its 95 % interval."""
+
+    corpus: str
+    variant: str
+    rival: str
+    metric: str
+    component: str
+    beyond: bool
+    ours: float
+    theirs: float
+    low: float | None
+    high: float | None
+    num_units: int
+    unit: str
+    reached: bool
+    separable: bool
+
+
+def heldout_manifest(speech: Path, root: Path, work: Path) -> Path:
+    """Write the held-out rows of the read speech as a manifest of their own."""
+    rows = [json.loads(line) for line in speech.read_text("utf-8").splitlines() if line.strip()]
+    kept = [row | {"audio": str((root / row["file"]).resolve())} for row in rows if row.get("split") == "heldout"]
+    work.mkdir(parents=True, exist_ok=True)
+    out = work / "heldout.jsonl"
+    out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), "utf-8")
+    return out
+
+
+def run(corpus: str, name: str, variants: Sequence[str], arguments: argparse.Namespace) -> Path:
+    """Run codecbench with every system on one corpus."""
+    folder: Path = arguments.work / name
+    codecs = [f"lmspt:{v}{tail}" for v in variants for tail in ("", *(f"@{k}" for k in CODEBOOKS), "/semantic")]
+    command = [
+        *(sys.executable, "-m", "codecbench", "run", "--corpus", corpus, "--out", str(folder)),
+        *("--codecs", ",".join(["identity", *codecs, *ANCHORS]), "--recognizer", ",".join(RECOGNIZERS)),
+        *("--tasks", "reconstruction,intelligibility,token_rate", "--store", str(arguments.work / "store")),
+        *("--set", "manifest.allow_outside=true"),
+        *(("--set", f"lyra.weights={arguments.lyra}") if arguments.lyra else ()),
+        *(("--set", f"lmspt.weights={arguments.weights}") if arguments.weights else ()),
+        *(("--limit", str(arguments.limit)) if arguments.limit else ()),
+    ]
+    done = subprocess.run(command, check=False)
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{name}: codecbench run ended with {done.returncode}")
+    return folder
+
+
+def verdicts(results: RunResults, corpus: str) -> Iterator[Verdict]:
+    """Judge every goal whose two systems were scored, on the utterances that both have."""
+    for goal in GOALS:
+        for metric, component in goal.measures:
+            found = _judge(results, corpus, goal, metric, component)
+            if found is not None:
+                yield found
+
+
+def _judge(results: RunResults, corpus: str, goal: Goal, metric: str, component: str) -> Verdict | None:
+    table = results.scores(metric, component)
+    labels = (f"lmspt:{goal.variant}", goal.rival)
+    if not set(labels) <= set(table.codecs):
+        return None
+    pair = np.array([table.codecs.index(label) for label in labels])
+    used = np.asarray(table.ok[pair].all(axis=0))
+    if not used.any():
+        return None
+    replicates, unit = replicates_of(table, pair, used, BootstrapSettings())
+    ours, theirs = (float(v) for v in replicates.estimates)
+    (test,) = replicates.against(0, [1])
+    between: Interval = test.interval
+    better = ours > theirs if table.metric.direction == "higher" else ours < theirs
+    separable = between.low is not None and between.high is not None and between.low * between.high > 0
+    return Verdict(
+        corpus, goal.variant, goal.rival, metric, component, goal.beyond, ours, theirs, between.low, between.high,
+        replicates.num_units, unit, better, separable,
+    )  # fmt: skip
+
+
+def as_markdown(found: Sequence[Verdict]) -> str:
+    """The verdicts as a table."""
+    lines = ["| corpus | system | against | measure | ours | theirs | difference | verdict |", "|" + " --- |" * 8]
+    for v in found:
+        span = "" if v.low is None or v.high is None else f" [{v.low:+.3g}, {v.high:+.3g}]"
+        verdict = ("better" if v.reached else "worse") + ("" if v.separable else ", not separable")
+        aim = " (aim beyond)" if v.beyond else ""
+        measure = v.metric + (f" ({v.component})" if v.component else "")
+        lines.append(
+            f"| {v.corpus} | lmspt:{v.variant} | {v.rival}{aim} | {measure} | {v.ours:.3g} | {v.theirs:.3g} | "
+            f"{v.ours - v.theirs:+.3g}{span} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run both corpora and write tables, verdicts and their figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", type=Path, help="manifest with a split 'heldout'; left out if not given")
+    parser.add_argument("--root", type=Path, help="folder that the manifest's paths start from")
+    parser.add_argument("--lyra", type=Path, help="folder with Lyra's weights")
+    parser.add_argument("--weights", type=Path, help="LM-SPT weights to score instead of the shipped ones")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--limit", type=int, help="only the first utterances of each corpus: a look, not a result")
+    parser.add_argument("--work", type=Path, default=Path("runs/lmspt-quality"))
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    corpora = {"asterisk-en": "asterisk-en"}
+    if arguments.speech:
+        root = arguments.root or arguments.speech.parent
+        corpora["heldout"] = str(heldout_manifest(arguments.speech, root, arguments.work))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    found: list[Verdict] = []
+    text = []
+    for name, corpus in corpora.items():
+        folder = run(corpus, name, arguments.variants, arguments)
+        found += verdicts(RunResults.load(folder), name)
+        text.append(f"## {name}\n\n{(folder / 'tables' / 'summary.md').read_text('utf-8')}\n")
+    note = f"WER by {TEACHER} flatters models that its encoder taught. Intervals do not cover training seeds.\n"
+    (arguments.out / "quality.md").write_text("\n".join([*text, "## Goals\n", as_markdown(found), note]), "utf-8")
+    (arguments.out / "quality.json").write_text(json.dumps([asdict(v) for v in found], indent=1) + "\n", "utf-8")
+    print(as_markdown(found))
+
+
+if __name__ == "__main__":
+    main()
