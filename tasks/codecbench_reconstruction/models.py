@@ -51,11 +51,15 @@ class SpeakerScorer:
             require_sound(output)
         except NoValue as none:
             return no_values(["speaker_similarity"], none)
+        return [self.compare(reference, output)]
+
+    def compare(self, reference: np.ndarray, output: np.ndarray) -> Measurement:
+        """Return the similarity of two signals at 16 kHz that are long enough and not silent, of any two lengths."""
         gain = _rms(reference) / _rms(output)
         one, other = (self._encoder.embed_utterance(x.astype(np.float32)) for x in (reference, output * gain))
         cosine = float(np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other)))
         detail = json.dumps({"output_gain_db": round(20 * float(np.log10(gain)), 3)})
-        return [Measurement("speaker_similarity", min(1.0, cosine), detail=detail)]
+        return Measurement("speaker_similarity", min(1.0, cosine), detail=detail)
 
 
 def _rms(audio: np.ndarray) -> float:
