@@ -40,7 +40,7 @@ def adamw(module: nn.Module, config: OptimizerConfig, no_decay: Iterable[str] = 
         {"params": [p for name, p in named if name in kept], "weight_decay": 0.0},
     ]
     beta1, beta2 = config.betas
-    return torch.optim.AdamW(groups, lr=config.peak, betas=(beta1, beta2))
+    return torch.optim.AdamW(groups, lr=config.peak, betas=(beta1, beta2), fused=True)
 
 
 def clip(module: nn.Module, config: OptimizerConfig) -> Tensor:

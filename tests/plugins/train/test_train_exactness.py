@@ -76,7 +76,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _two_ranks(call: list[str]) -> None:
+def _run_ranks(call: list[str]) -> tuple[list[int], list[str]]:
+    """Exit codes and outputs of two processes that make up one run."""
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     processes = [
         subprocess.Popen(
@@ -86,7 +87,12 @@ def _two_ranks(call: list[str]) -> None:
         for r in range(2)
     ]  # fmt: skip
     outputs = [p.communicate(timeout=600)[0] for p in processes]
-    assert [p.returncode for p in processes] == [0, 0], "\n".join(outputs)
+    return [p.returncode for p in processes], outputs
+
+
+def _two_ranks(call: list[str]) -> None:
+    codes, outputs = _run_ranks(call)
+    assert codes == [0, 0], "\n".join(outputs)
     assert "2 x cpu" in outputs[0]
 
 
@@ -136,3 +142,34 @@ def test_two_ranks_have_the_gradients_of_one_in_float32(tmp_path: Path, teacher:
     for name, gradient in one.items():
         scale = float(gradient.abs().max())
         torch.testing.assert_close(two[name], gradient, rtol=1e-3, atol=1e-4 * max(scale, 1e-6), msg=name)
+
+
+_NO_MEMORY = """
+import sys, torch
+import training_runs
+from pathlib import Path
+from codecbench_train import loop
+out, teacher, poor = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(",")
+torch.set_num_threads(1)
+real = loop.forward
+def limited(run, step, batch):
+    if str(run.accelerator.process_index) in poor and step == 1 and len(batch) > 3:
+        raise torch.OutOfMemoryError("out of memory")
+    return real(run, step, batch)
+loop.forward = limited
+more = "data.batch_size=16", "steps=3", 'model.overrides=["quantizer.start_step=1"]'
+try:
+    loop.train(training_runs.config(teacher, *more), out, resume=False)
+except Exception as error:
+    print("STOPPED", type(error).__name__, error, flush=True)
+"""
+
+
+@pytest.mark.parametrize("poor", ["1", "0,1"])
+def test_a_rank_without_memory_finds_out_by_itself_what_fits(tmp_path: Path, teacher: Path, poor: str) -> None:
+    """One rank or both, in a step that starts codebooks, which ranks do together: nobody waits for the trial."""
+    _, outputs = _run_ranks([sys.executable, "-c", _NO_MEMORY, str(tmp_path), str(teacher), poor])
+    for rank in poor.split(","):
+        assert "STOPPED TrainingStopped step 1: out of memory with 8 utterances" in outputs[int(rank)], outputs
+        assert "3 fit: --set data.batch_size=6 (of all ranks together)" in outputs[int(rank)]
+        assert "micro_batches=4" in outputs[int(rank)]
