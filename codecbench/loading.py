@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from codecbench.contracts.codec import Codec, CodecContext, CodecSpec
 from codecbench.errors import CodecbenchError, PluginError, Unavailable
+from codecbench.isolation.placing import placed
 from codecbench.names import ResolvedCodec, resolve
 from codecbench.options import affecting, resolve_options
 from codecbench.registering import Registry
@@ -45,6 +46,7 @@ def prepare(registry: Registry, text: str, settings: Settings, device: str = "cp
     Raises UsageError for a wrong name or option; what cannot be had is told by ``unavailable``.
     """
     resolved = resolve(registry, text)
+    resolved = replace(resolved, entry=placed(resolved.entry))
     entry, spec = resolved.entry, resolved.spec
     options = resolve_options(spec.name, spec.options, settings.get(spec.name, {}))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codecbench.contracts.codec import CodecSpec
 from codecbench.errors import UsageError, unknown_name
@@ -94,5 +94,5 @@ def _variant(family: CodecFamily, variant: str) -> CodecEntry:
         spec = family.parse_variant(variant)
         if spec.variant in family.entries:
             return family.entries[spec.variant]
-        return CodecEntry(spec, first.factory, family.plugin, first.available, first.identity)
+        return replace(first, spec=spec)
     raise unknown_name(f"variant of codec '{family.name}'", variant, [*family.entries, *family.aliases])

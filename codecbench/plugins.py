@@ -50,8 +50,10 @@ class PluginHost:
         """Return the plugins that did not load."""
         return [p for p in self.plugins if p.error is not None]
 
-    def add(self, module: object, name: str, distribution: str = "", version: str = "") -> None:
+    def add(self, module: object, name: str, distribution: str = "", version: str = "", origin: str = "") -> None:
         """Register ``module`` as the plugin ``name``: all of its registrations, or none and an error.
+
+        origin: what ``import_plugin`` would import it from in another process.
 
         Raises PluginError for a name taken, an unknown hook, a wrong argument or an exception in a hook.
         """
@@ -59,7 +61,7 @@ class PluginHost:
         self.manager.register(module, name)
         try:
             self._check_hooks(module, name)
-            registrar = PluginRegistrar(name)
+            registrar = PluginRegistrar(name, origin)
             hooks = self._call_hooks(module, registrar)
             self.registry.absorb(registrar.registry, name)
         except Exception:
@@ -119,7 +121,7 @@ def load_plugins(files: Iterable[Path] = ()) -> PluginHost:
         if not only or entry_point.name in only:
             _load_entry_point(host, entry_point)
     for file in host.files:
-        host.add(_import_file(file), file.stem, distribution=str(file))
+        host.add(_import_file(file), file.stem, distribution=str(file), origin=str(file))
     return host
 
 
@@ -127,7 +129,7 @@ def _load_entry_point(host: PluginHost, entry_point: metadata.EntryPoint) -> Non
     distribution = entry_point.dist.name if entry_point.dist else "?"
     version = entry_point.dist.version if entry_point.dist else "?"
     try:
-        host.add(entry_point.load(), entry_point.name, distribution, version)
+        host.add(entry_point.load(), entry_point.name, distribution, version, entry_point.value)
     except Exception as error:  # a broken plugin must not take the suite down
         reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
         host.plugins.append(
@@ -140,6 +142,16 @@ def _load_entry_point(host: PluginHost, entry_point: metadata.EntryPoint) -> Non
                 traceback=traceback.format_exc(),
             )
         )
+
+
+def import_plugin(origin: str) -> object:
+    """Import the hooks of a plugin: a ``.py`` file by its path, else ``module`` or ``module:attribute``.
+
+    Raises UsageError for a file that does not exist and PluginError for one that fails to import.
+    """
+    if origin.endswith(".py"):
+        return _import_file(Path(origin))
+    return metadata.EntryPoint(name="", value=origin, group=GROUP).load()
 
 
 def _import_file(file: Path) -> ModuleType:

@@ -25,13 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CodecEntry:
-    """One registered variant of a codec with what makes and describes it."""
+    """One registered variant of a codec with what makes and describes it; origin: where its plugin is imported from."""
 
     spec: CodecSpec
     factory: CodecFactory
     plugin: str
     available: AvailabilityCheck | None = None
     identity: IdentityCheck | None = None
+    origin: str = ""
 
 
 @dataclass
@@ -210,6 +211,7 @@ class PluginRegistrar:
     """The ``register`` callables handed to one plugin; fills a registry of its own, merged on success."""
 
     plugin: str
+    origin: str = ""
     registry: Registry = field(default_factory=Registry)
 
     def codec(
@@ -228,7 +230,7 @@ class PluginRegistrar:
         family = self.registry.codecs.setdefault(spec.name, CodecFamily(spec.name, self.plugin))
         if spec.variant in family.entries:
             self._fail(f"registers codec '{spec.full_name}' twice")
-        family.entries[spec.variant] = CodecEntry(spec, factory, self.plugin, available, identity)
+        family.entries[spec.variant] = CodecEntry(spec, factory, self.plugin, available, identity, self.origin)
         for alias in aliases:
             if family.aliases.setdefault(alias, spec.variant) != spec.variant:
                 self._fail(f"uses the alias '{alias}' of codec '{spec.name}' for two variants")

@@ -25,7 +25,9 @@ _BUILT_IN = {
     "metrics": ("codecbench.cli.listing:metrics_command", "List metrics with unit, direction and source."),
     "recognizers": ("codecbench.cli.listing:recognizers_command", "List speech recognisers for WER."),
     "corpora": ("codecbench.cli.listing:corpora_command", "List corpora and corpus formats."),
+    "env": ("codecbench.cli.env:env_command", "Make environments for plugins that clash with ours; list, remove."),
     "plugins": ("codecbench.cli.listing:plugins_command", "List plugins, what they register, and what failed."),
+    "store": ("codecbench.cli.store:store_command", "Look into a store: list, verify, remove what no run needs."),
     "doctor": ("codecbench.cli.doctor:doctor_command", "Say what is installed, missing or clashing, and the mend."),
 }
 
