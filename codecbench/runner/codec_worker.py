@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from codecbench.audio.reading import read_audio
-from codecbench.audio.resample import resample, resampled_length
+from codecbench.audio.resample import resample
 from codecbench.contracts.audio import Batch, Waveforms
 from codecbench.contracts.codec import Codec
 from codecbench.contracts.encoded import AudioPassthrough, Encoded, Tokens
-from codecbench.contracts.metric import Status
+from codecbench.contracts.metric import Measurement, Status
 from codecbench.errors import BadInput, CodecbenchError, Unavailable
 from codecbench.loading import load, prepare
 from codecbench.plugins import load_plugins
 from codecbench.runner.batching import collate_audio, collate_encoded, group_rows, moved, moved_batch
+from codecbench.runner.holding import BrokenContractError, check_encoded, checked_row
+from codecbench.runner.manners import ProcessState
 from codecbench.runner.messages import (
     CodecItem,
     CodecResult,
@@ -28,15 +31,20 @@ from codecbench.runner.messages import (
     Failure,
     ItemResult,
     Output,
+    ProbeTask,
     Spent,
     StatedBitrate,
     TimingResult,
     TimingTask,
     WorkerSetup,
 )
-from codecbench.runner.scoring import make_scorer
+from codecbench.runner.probing import Probing
+from codecbench.runner.scoring import failed, make_scorer
 from codecbench.store.packing import PackedUtterance, pack, unpack
 from codecbench.store.tokens import TokenStore
+
+# Of the device, and of the machine.
+_OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
 @dataclass
@@ -63,15 +71,20 @@ class CodecWorker:
     """Holds one codec at a time and works through tasks."""
 
     def __init__(self, setup: WorkerSetup) -> None:
-        torch.set_num_threads(setup.num_threads)
-        torch.manual_seed(setup.seed)
         self._setup = setup
+        self._state = ProcessState(setup.num_threads, setup.seed)
+        self._state.restore()
         self._registry = load_plugins(setup.plugin_files).registry
         self._name = ""
         self._codec: Codec | None = None
         self._load_seconds = 0.0
+        # By codec: rows of a batch that memory was found to suffice for; only where it once did not.
+        self._max_rows: dict[str, int] = {}
 
     def __call__(self, task: CodecTask | TimingTask) -> CodecResult | TimingResult:
+        self._state.restore()
+        if isinstance(task, ProbeTask):
+            return self._probe(task)
         if isinstance(task, TimingTask):
             return self._time(task)
         work = [_Work(item) for item in task.items]
@@ -102,12 +115,15 @@ class CodecWorker:
             prepared = prepare(self._registry, name, self._setup.settings, self._setup.device)
             self._codec, self._name = load(prepared, self._setup.device), name
             self._load_seconds = time.perf_counter() - start
+            self._state.restore()
         return self._codec
 
     def _encode(self, codec: Codec, task: CodecTask, work: Sequence[_Work]) -> None:
         def encode(part: Sequence[_Work]) -> None:
+            batch = _collate(part)
             with torch.inference_mode():
-                encoded = moved(codec.encode(moved_batch(_collate(part), self._setup.device)), "cpu")
+                encoded = moved(codec.encode(moved_batch(batch, self._setup.device)), "cpu")
+            check_encoded(codec.spec, batch, encoded)
             for row, w in enumerate(part):
                 w.encoded = encoded.row(row)
                 w.packed = pack(w.encoded)
@@ -131,7 +147,7 @@ class CodecWorker:
             with torch.inference_mode():
                 waves = codec.decode(moved(encoded, self._setup.device), job.mode)
             for row, w in enumerate(part):
-                w.outputs[job.label] = _checked(codec, job, w, waves, row)
+                w.outputs[job.label] = _output(codec, job, w, waves, row)
 
         def fail(w: _Work, failure: Failure) -> None:
             w.outputs[job.label] = failure
@@ -145,28 +161,51 @@ class CodecWorker:
         act: Callable[[Sequence[_Work]], None],
         fail: Callable[[_Work, Failure], None],
     ) -> None:
-        """Act on each batch; where one fails, on each row alone, so that one utterance fails by itself."""
+        """Act on each batch; where one fails, on each row alone, so that one utterance fails by itself.
+
+        Where memory does not suffice, on halves of it, and from then on on no larger batch of this codec.
+        """
         if not work:
             return
         rate_hz = max(w.rate_hz for w in work)
-        for group in group_rows(codec.spec, [len(w.audio) for w in work], rate_hz, self._setup.device):
-            part = [work[i] for i in group]
-            try:
-                act(part)
-            except Exception as error:
-                if len(part) == 1:
-                    fail(part[0], _failure(codec, part[0], error))
-                    continue
-                for w in part:
-                    try:
-                        act([w])
-                    except Exception as single:
-                        fail(w, _failure(codec, w, single))
+        groups = group_rows(codec.spec, [len(w.audio) for w in work], rate_hz, self._setup.device)
+        waiting = deque([work[i] for i in group] for group in groups)
+        while waiting:
+            part = waiting.popleft()
+            max_rows = self._max_rows.get(self._name, len(part))
+            if len(part) > max_rows:
+                waiting.extendleft(part[i : i + max_rows] for i in range(0, len(part), max_rows))
+                continue
+            error = self._attempt(act, part)
+            if error is None:
+                continue
+            if len(part) == 1:
+                fail(part[0], _failure(codec, part[0], error))
+            elif isinstance(error, _OUT_OF_MEMORY):
+                self._max_rows[self._name] = len(part) // 2
+                waiting.appendleft(part)
+            else:
+                waiting.extendleft([w] for w in part)
+
+    def _attempt(self, act: Callable[[Sequence[_Work]], None], part: Sequence[_Work]) -> Exception | None:
+        """Act on one batch; returned errors hold no tensors, and the memory of the attempt is free again."""
+        self._state.restore()
+        try:
+            act(part)
+        except Exception as error:
+            failed = error.with_traceback(None)
+            failed.__context__ = failed.__cause__ = None
+        else:
+            return None
+        if isinstance(failed, _OUT_OF_MEMORY):
+            gc.collect()
+            torch.cuda.empty_cache()
+        return failed
 
     def _time(self, task: TimingTask) -> TimingResult:
-        torch.set_num_threads(task.num_threads)
         try:
             codec = self._open(task.codec)
+            torch.set_num_threads(task.num_threads)
             work = [_Work(CodecItem(u, "")) for u in task.utterances]
             _read(codec, work)
             batches = [moved_batch(_collate([w]), self._setup.device) for w in work if w.failure is None]
@@ -176,7 +215,29 @@ class CodecWorker:
         except Exception as error:
             return TimingResult(failure=Failure(Status.BACKEND_ERROR, f"{type(error).__name__}: {error}"))
         finally:
-            torch.set_num_threads(self._setup.num_threads)
+            self._state.restore()
+
+    def _probe(self, task: ProbeTask) -> TimingResult:
+        spec = self._registry.scorers[task.scorer.name].spec
+        try:
+            probing = Probing(self._open(task.codec), task, self._setup.device)
+            scorer = make_scorer(self._registry, task.scorer, self._setup.settings, self._setup.num_threads)
+        except Exception as error:
+            return TimingResult(failure=Failure(Status.BACKEND_ERROR, f"{type(error).__name__}: {error}"))
+        work = [_Work(CodecItem(u, "")) for u in task.utterances]
+        _read(probing.codec, work)
+        found: list[Measurement] = []
+        for w in work:
+            utterance, failure = w.item.utterance, w.failure
+            if failure is None:
+                try:
+                    found += probing.score(scorer, utterance, w.audio, w.rate_hz)
+                    continue
+                except Exception as error:  # one utterance's fault costs that utterance
+                    failure = _failure(probing.codec, w, error)
+            rows = failed(spec, task.scorer, failure.status, failure.reason)
+            found += (replace(m, utterance_id=utterance.id) for m in rows)
+        return TimingResult(tuple(found))
 
 
 def _read(codec: Codec, work: Sequence[_Work]) -> None:
@@ -206,21 +267,14 @@ def _failure(codec: Codec, w: _Work, error: Exception) -> Failure:
     if isinstance(error, BadInput | Unavailable):
         status = Status.BAD_INPUT if isinstance(error, BadInput) else Status.UNAVAILABLE
         return Failure(status, f"{where}: {error}")
+    if isinstance(error, BrokenContractError):
+        return Failure(error.status, f"{where}: {error}")
     return Failure(Status.BACKEND_ERROR, f"{where}: {type(error).__name__}: {error}")
 
 
-def _checked(codec: Codec, job: DecodeJob, w: _Work, waves: Waveforms, row: int) -> Output | Failure:
-    """Hold the codec to its contract: the declared rate, the exact length, finite samples."""
-    rate_hz = codec.spec.output_rate_hz(job.mode, w.rate_hz)
-    expected = resampled_length(len(w.audio), w.rate_hz, rate_hz)
-    audio = waves.row(row).detach().to("cpu", torch.float32).numpy()
-    if waves.sample_rate_hz != rate_hz:
-        return Failure(
-            Status.BACKEND_ERROR, f"decoded at {waves.sample_rate_hz} Hz, the specification says {rate_hz} Hz"
-        )
-    if len(audio) != expected:
-        return Failure(Status.LENGTH_MISMATCH, f"decoded {len(audio)} samples, expected {expected} at {rate_hz} Hz")
-    if not np.isfinite(audio).all():
-        bad = int((~np.isfinite(audio)).sum())
-        return Failure(Status.NAN_OUTPUT, f"{bad} of {len(audio)} decoded samples are NaN or infinite")
-    return Output(audio, rate_hz)
+def _output(codec: Codec, job: DecodeJob, w: _Work, waves: Waveforms, row: int) -> Output | Failure:
+    try:
+        audio = checked_row(codec.spec, job.mode, waves, row, len(w.audio), w.rate_hz)
+    except BrokenContractError as error:
+        return Failure(error.status, str(error))
+    return Output(audio, waves.sample_rate_hz)

@@ -134,7 +134,7 @@ class Engine(ABC):
         self._stop()
         worker = Worker("timing", CodecWorker, self.codec_setup("timing", self.setup.device))
         try:
-            worker.give(task, self.timeout_s)
+            worker.give(task, self.timeout_s * max(1, len(task.utterances)))
             while isinstance(answer := _answer(worker, not worker.connection.poll(_left_s([worker]))), Ready):
                 pass
         finally:

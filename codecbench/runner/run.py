@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from codecbench.artifacts import write_artifacts
-from codecbench.contracts.metric import Stage
+from codecbench.contracts.metric import Record, Stage
 from codecbench.errors import UsageError
 from codecbench.hardware import describe_hardware
 from codecbench.hashing import digest
@@ -18,14 +18,15 @@ from codecbench.reporting import check_reports, write_reports
 from codecbench.results import RunResults
 from codecbench.runinfo import RunInfo
 from codecbench.runner.config import RunConfig, save_request
-from codecbench.runner.describing import artifact_rows, describe
+from codecbench.runner.describing import artifact_rows, describe, describe_store
+from codecbench.runner.engine import Engine
+from codecbench.runner.engines import make_engine
 from codecbench.runner.job import Job, open_job
-from codecbench.runner.local import LocalEngine
 from codecbench.runner.messages import WorkerSetup
 from codecbench.runner.plan import plan_group
 from codecbench.runner.progress import Progress, Quiet
 from codecbench.runner.records import RecordFolder, RowsMissingError, Written, utterance_records
-from codecbench.runner.stages import corpus_records, median_length, timing_records
+from codecbench.runner.stages import corpus_records, median_length, probe_records, probed_utterances, timing_records
 from codecbench.runner.survey import GroupWork
 from codecbench.runner.utterances import FILE_NAME
 
@@ -97,6 +98,7 @@ def finish(job: Job, progress: Progress, *, work: bool = True) -> RunOutcome:
     with _engine(job, progress) as engine:
         written = _score(job, engine if work else None, records, progress)
         _derive(job, written, records)
+        _probe(job, engine, records, progress)
         _time(job, engine, records, progress)
     failures = _write(job, records)
     reports, (results,) = write_reports(
@@ -130,21 +132,23 @@ def _begin(config: RunConfig, host: PluginHost) -> Job:
 
 
 @contextmanager
-def _engine(job: Job, progress: Progress) -> Iterator[LocalEngine]:
+def _engine(job: Job, progress: Progress) -> Iterator[Engine]:
     config = job.config
     settings = {owner: dict(values) for owner, values in config.settings.items()}
     files = tuple(Path(f).resolve() for f in config.plugin_files)
     setup = WorkerSetup(files, settings, config.device, config.codec_threads, config.seed)
+    setup = replace(setup, memory_limit_bytes=config.worker_memory_bytes)
     try:
-        with LocalEngine(setup, config.num_workers, config.timeout_s, progress, config.out / "logs") as engine:
+        with make_engine(config, setup, progress) as engine:
             yield engine
     finally:
         job.costs.save()
 
 
-def _score(job: Job, engine: LocalEngine | None, records: RecordFolder, progress: Progress) -> dict[str, Written]:
+def _score(job: Job, engine: Engine | None, records: RecordFolder, progress: Progress) -> dict[str, Written]:
     """Fill the store and write the utterances' records of every codec, by label."""
     attempts = ATTEMPTS
+    describe_store(job.groups)
     while True:
         if engine is not None:
             _work(job, engine, job.survey(), progress)
@@ -157,7 +161,7 @@ def _score(job: Job, engine: LocalEngine | None, records: RecordFolder, progress
             progress.message(str(missing))
 
 
-def _work(job: Job, engine: LocalEngine, works: Sequence[GroupWork], progress: Progress) -> None:
+def _work(job: Job, engine: Engine, works: Sequence[GroupWork], progress: Progress) -> None:
     progress.start("encode", sum(work.num_todo for work in works))
     progress.start("score", sum(lane.to_score for work in works for lane in work.lanes))
     scorers = job.selection.per_utterance()
@@ -189,7 +193,22 @@ def _derive(job: Job, written: Mapping[str, Written], records: RecordFolder) -> 
         lane.scores.forget()
 
 
-def _time(job: Job, engine: LocalEngine, records: RecordFolder, progress: Progress) -> None:
+def _probe(job: Job, engine: Engine, records: RecordFolder, progress: Progress) -> None:
+    """Write what scorers find that have the codec itself in hand."""
+    scorers = job.selection.at(Stage.CODEC)
+    if not scorers:
+        return
+    progress.start("probe", len(job.lanes) * len(scorers))
+    for place, (group, lane) in enumerate(job.lanes):
+        rows: list[Record] = []
+        for scorer in scorers:
+            chosen = probed_utterances(job.table, scorer.spec.max_utterances)
+            rows += probe_records(engine.time, scorer, group, lane, chosen)
+            progress.advance("probe", 1, lane.label)
+        records.write(f"{place:04d}_codec", rows)
+
+
+def _time(job: Job, engine: Engine, records: RecordFolder, progress: Progress) -> None:
     """Write timings, taken one codec after another while nothing else is at work."""
     scorers = job.selection.at(Stage.TIMING)
     progress.start("time", len(job.groups) * len(scorers))

@@ -1,7 +1,8 @@
-"""The stages after scoring: whole-corpus scorers from tokens and records, and timings on a quiet machine."""
+"""The stages after scoring: whole-corpus scorers from tokens and records, probes of the codec, timings."""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from codecbench.hashing import digest
 from codecbench.loading import Settings
 from codecbench.registering import Registry
 from codecbench.runner.config import available_cores
-from codecbench.runner.messages import TimingResult, TimingTask
+from codecbench.runner.messages import ProbeTask, TimingResult, TimingTask
 from codecbench.runner.plan import CodecGroup, Lane
 from codecbench.runner.records import Written, make_record
 from codecbench.runner.scoring import PreparedScorer, make_scorer
@@ -137,3 +138,44 @@ def median_length(table: UtteranceTable) -> list[PlannedUtterance]:
     order = usable[np.argsort(durations[usable], kind="stable")]
     middle = max(0, (len(order) - TIMED_UTTERANCES) // 2)
     return sorted(table.at(order[middle : middle + TIMED_UTTERANCES]), key=lambda p: (p.duration_s, p.position))
+
+
+def probed_utterances(table: UtteranceTable, count: int) -> list[PlannedUtterance]:
+    """Return ``count`` readable utterances in corpus order, chosen by their audio alone: the same for every codec."""
+    readable = (planned for planned in table if planned.duration_s > 0)
+    chosen = heapq.nsmallest(count, readable, key=lambda planned: digest(planned.audio_sha256))
+    return sorted(chosen, key=lambda planned: planned.position)
+
+
+def probe_key(scorer: PreparedScorer, lane: Lane, chosen: Sequence[PlannedUtterance]) -> str:
+    """Store key of what a scorer of the stage ``codec`` found on ``chosen``."""
+    utterances = [(planned.audio_sha256, planned.utterance.id) for planned in chosen]
+    return digest([dict(scorer.identity), lane.decode_id, utterances])
+
+
+def probe_records(
+    time: Callable[[TimingTask], TimingResult],
+    scorer: PreparedScorer,
+    group: CodecGroup,
+    lane: Lane,
+    chosen: Sequence[PlannedUtterance],
+) -> Iterator[Record]:
+    """Put the codec of one lane into a scorer's hands, or take what it found from the store."""
+    key = probe_key(scorer, lane, chosen)
+    if not lane.scores.done(key):
+        name = lane.prepared.resolved.name
+        utterances = tuple(planned.utterance for planned in chosen)
+        task = ProbeTask(
+            group.codec, scorer.ref, utterances, available_cores(), lane.label, name.codebooks, name.mode, lane.streams
+        )
+        if scorer.unavailable is not None:
+            rows = scorer.failed(Status.UNAVAILABLE, str(scorer.unavailable))
+        else:
+            result = time(task)
+            failure = result.failure
+            rows = scorer.failed(failure.status, failure.reason) if failure else result.measurements
+        lane.scores.put(key, rows)
+        lane.scores.flush()
+    by_id = {planned.utterance.id: planned for planned in chosen}
+    for m in lane.scores.get(key) or ():
+        yield make_record(lane.label, key, scorer, m, by_id[m.utterance_id] if m.utterance_id else None)
