@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Sequence
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -44,9 +45,14 @@ def members(*rest: str | None) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hex; remembered within the process by path, size and time of change."""
+    """Return the SHA-256 of a file as hex; remembered within the process by path, size and time of change.
+
+    Raises OSError where it cannot be read or is no regular file: reading a pipe or a device might never end.
+    """
     path = path.resolve()
     facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(f"{path} is no regular file")
     key = (str(path), facts.st_size, facts.st_mtime_ns)
     if key not in _digests:
         if len(_digests) >= _REMEMBERED:

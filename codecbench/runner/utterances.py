@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from codecbench.audio.reading import measured_duration_s
 from codecbench.contracts.audio import Utterance
+from codecbench.errors import BadInput
 from codecbench.hashing import file_sha256, members
 from codecbench.runner.config import Shard
 from codecbench.store.tables import growing_table
@@ -223,16 +225,14 @@ def scan(utterances: Iterable[Utterance]) -> Iterator[PlannedUtterance]:
 
 
 def _measured(utterance: Utterance, position: int) -> PlannedUtterance:
-    import soundfile
-
     if not utterance.audio.is_absolute():  # what comes after may be done from another folder
         utterance = replace(utterance, audio=utterance.audio.absolute())
     try:
         if utterance.problem:
             raise OSError(utterance.problem)
+        duration = utterance.duration_s or measured_duration_s(utterance.audio)
         sha256 = utterance.sha256 or file_sha256(utterance.audio)
-        duration = utterance.duration_s or soundfile.info(str(utterance.audio)).duration
-    except (OSError, RuntimeError):
+    except (OSError, BadInput):
         # The codec process meets the same fault and records it under this utterance.
         return PlannedUtterance(utterance, f"unreadable:{utterance.audio}:{utterance.problem}", 0.0, position)
     return PlannedUtterance(utterance, sha256, duration, position)

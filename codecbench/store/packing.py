@@ -11,6 +11,11 @@ import torch
 from codecbench.contracts.encoded import Bitstream, Encoded, Tokens, TokenStream
 
 FORMAT_VERSION = 1
+MAX_CODEBOOK_SIZE = 1 << 32
+# An hour at 75 frames a second and 32 codebooks has 9 million; these take half a gigabyte, whatever a header claims.
+MAX_CODES = 1 << 26
+# Codes that are unpacked at once: a bit takes some bytes while it is on its way.
+_UNPACKED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,26 @@ def unpack(packed: PackedUtterance) -> Tokens | Bitstream:
 
     Raises ValueError where header and payload do not fit each other or the format is newer than this code.
     """
-    header = json.loads(packed.header)
+    try:
+        return _unpack(packed, json.loads(packed.header))
+    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"its header is damaged ({type(error).__name__}: {error})") from error
+
+
+def _unpack(packed: PackedUtterance, header: dict) -> Tokens | Bitstream:
     if header.get("format") != FORMAT_VERSION:
         raise ValueError(f"packed in format {header.get('format')}, expected {FORMAT_VERSION}")
-    num_samples = torch.tensor([packed.num_samples])
+    num_samples = torch.tensor([_whole(packed.num_samples, "num_samples", 1 << 62)])
     if packed.kind == "bitstream":
         bits = header["bits"]
-        return Bitstream((packed.payload,), num_samples, None if bits is None else (int(bits),))
+        if bits is not None:
+            _whole(bits, "bits", 1 << 62)
+        return Bitstream((packed.payload,), num_samples, None if bits is None else (bits,))
+    if packed.kind != "tokens":
+        raise ValueError(f"neither tokens nor a bit stream: {str(packed.kind)[:40]!r}")
     streams, offset = [], 0
+    if sum(max(1, len(item["sizes"])) * int(item["frames"]) for item in header["streams"]) > MAX_CODES:
+        raise ValueError(f"more than {MAX_CODES} codes")
     for item in header["streams"]:
         stream, offset = _unpack_stream(item, packed.payload, offset)
         streams.append(stream)
@@ -63,7 +80,7 @@ def code_width(codebook_size: int) -> int:
 
 def _pack_stream(stream: TokenStream) -> tuple[dict[str, object], bytes]:
     codes = stream.codes[0].cpu().numpy().astype(np.int64)
-    parts = [_pack_codes(row, code_width(size)) for row, size in zip(codes, stream.codebook_sizes, strict=True)]
+    parts = [_pack_codes(row, size) for row, size in zip(codes, stream.codebook_sizes, strict=True)]
     header: dict[str, object] = {
         "name": stream.name,
         "frame_rate_hz": stream.frame_rate_hz,
@@ -79,27 +96,29 @@ def _pack_stream(stream: TokenStream) -> tuple[dict[str, object], bytes]:
 
 
 def _unpack_stream(header: dict, payload: bytes, offset: int) -> tuple[TokenStream, int]:
-    frames, sizes = int(header["frames"]), tuple(int(size) for size in header["sizes"])
-    rows = []
-    for size in sizes:
+    frames = _whole(header["frames"], "frames", MAX_CODES)
+    sizes = tuple(_whole(size, "codebook size", MAX_CODEBOOK_SIZE, least=1) for size in header["sizes"])
+    codes = np.empty((len(sizes), frames), np.int64)
+    for row, size in zip(codes, sizes, strict=True):
         width = code_width(size)
         length = -(-frames * width // 8)
-        rows.append(_unpack_codes(_take(payload, offset, length), width, frames))
+        _unpack_codes(_take(payload, offset, length), width, row)
+        if frames and row.max() >= size:
+            raise ValueError(f"code {row.max()} of a codebook with {size} entries")
         offset += length
     durations = None
     if header.get("durations"):
         durations = torch.from_numpy(np.frombuffer(_take(payload, offset, 4 * frames), "<i4").astype(np.int64))[None]
         offset += 4 * frames
     side = header.get("side_info_bits")
-    codes = torch.from_numpy(np.stack(rows)) if rows else torch.zeros(0, frames, dtype=torch.int64)
     stream = TokenStream(
-        str(header["name"]),
-        codes[None],
+        _text(header["name"]),
+        torch.from_numpy(codes)[None],
         torch.tensor([frames]),
-        float(header["frame_rate_hz"]),
+        _number(header["frame_rate_hz"], "frame_rate_hz"),
         sizes,
         durations,
-        None if side is None else torch.tensor([float(side)]),
+        None if side is None else torch.tensor([_number(side, "side_info_bits")]),
     )
     return stream, offset
 
@@ -110,13 +129,37 @@ def _take(payload: bytes, offset: int, length: int) -> bytes:
     return payload[offset : offset + length]
 
 
-def _pack_codes(codes: np.ndarray, width: int) -> bytes:
-    if codes.size and (codes.min() < 0 or codes.max() >= 1 << width):
-        raise ValueError(f"codes between {codes.min()} and {codes.max()} do not fit {width} bits")
+def _pack_codes(codes: np.ndarray, codebook_size: int) -> bytes:
+    width = code_width(codebook_size)
+    if codes.size and (codes.min() < 0 or codes.max() >= codebook_size):
+        raise ValueError(f"codes between {codes.min()} and {codes.max()} of a codebook with {codebook_size} entries")
     bits = (codes[:, None] >> np.arange(width - 1, -1, -1)) & 1
     return np.packbits(bits.astype(np.uint8).ravel()).tobytes()
 
 
-def _unpack_codes(data: bytes, width: int, count: int) -> np.ndarray:
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=count * width).reshape(count, width)
-    return bits.astype(np.int64) @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
+def _unpack_codes(data: bytes, width: int, codes: np.ndarray) -> None:
+    """Fill ``codes``, int64 [F]."""
+    weights = 1 << np.arange(width - 1, -1, -1, dtype=np.int64)
+    for start in range(0, len(codes), _UNPACKED_AT_ONCE):  # a multiple of 8, so each piece begins at a byte
+        size = min(_UNPACKED_AT_ONCE, len(codes) - start)
+        piece = np.frombuffer(data, np.uint8, offset=start * width // 8)
+        bits = np.unpackbits(piece, count=size * width).reshape(size, width)
+        codes[start : start + size] = bits.astype(np.int64) @ weights
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"the name of a stream must be text, not {str(value)[:40]}")
+    return value
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e18:
+        raise ValueError(f"{name} must be a number of at least 0, not {str(value)[:40]}")
+    return float(value)
+
+
+def _whole(value: object, name: str, most: int, least: int = 0) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {str(value)[:40]}")
+    return value

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from codecbench.audio.reading import MAX_DURATION_ENV, SAMPLE_RATES_HZ, max_duration_s
 from codecbench.contracts.encoded import Bitstream, Tokens
 from codecbench.errors import BadInput
 from codecbench.store.packing import PackedUtterance, unpack
@@ -20,6 +21,7 @@ MAGIC = b"CBTK"
 FORMAT = 1
 SUFFIX = ".cbt"
 MAX_HEADER_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 28
 _PREFIX = struct.Struct("<4sBI")
 _CHECKSUM = struct.Struct("<I")
 
@@ -56,11 +58,14 @@ def write_token_file(path: Path, content: TokenFile) -> None:
 
 
 def read_token_file(path: Path) -> TokenFile:
-    """Read a token file; raises BadInput for one that is missing, truncated, altered or not of this format."""
+    """Read a token file; raises BadInput for one that is missing, too large, cut, altered or of another format."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read ({error})") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise BadInput(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB, so it is no token file")
     return _parse(data, path)
 
 
@@ -80,7 +85,23 @@ def _parse(data: bytes, path: Path) -> TokenFile:
         payload = data[_PREFIX.size + length : -_CHECKSUM.size]
         facts["packed"] = PackedUtterance(**facts["packed"], payload=payload)
         content = TokenFile(**facts)
+        _check(content)
         unpack(content.packed)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadInput(f"{path}: its header is not that of a token file ({error})") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{path}: its header is not that of a token file ({str(error)[:500]})") from error
     return content
+
+
+def _check(content: TokenFile) -> None:
+    """Raise ValueError for facts of another type, or a length that no decoder should be asked for."""
+    for name in ("codec", "version", "identity"):
+        if not isinstance(getattr(content, name), str):
+            raise ValueError(f"'{name}' must be text")
+    low, high = SAMPLE_RATES_HZ
+    rate_hz, num_samples = content.sample_rate_hz, content.packed.num_samples
+    if type(rate_hz) is not int or not low <= rate_hz <= high:
+        raise ValueError(f"'sample_rate_hz' must be a whole number from {low} to {high}")
+    if type(num_samples) is not int or not 0 <= num_samples <= max_duration_s() * rate_hz:
+        raise ValueError(
+            f"'num_samples' must be a whole number, of {max_duration_s():g} s at most ({MAX_DURATION_ENV})"
+        )

@@ -72,7 +72,7 @@ def test_codes_take_the_bits_they_need(size: int) -> None:
 
 def test_codes_out_of_range_are_refused() -> None:
     stream = TokenStream("c", torch.tensor([[[5]]]), torch.tensor([1]), 12.5, (4,))
-    with pytest.raises(ValueError, match="do not fit 2 bits"):
+    with pytest.raises(ValueError, match="of a codebook with 4 entries"):
         pack(Tokens((stream,), torch.tensor([1])))
 
 
