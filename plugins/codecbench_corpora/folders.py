@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from codecbench import Corpus, UsageError, Utterance
+from codecbench import BadInput, Corpus, UsageError, Utterance
 from codecbench.audio.suffixes import AUDIO_SUFFIXES
+from codecbench.hashing import digest
+
+MAX_TEXT_BYTES = 1 << 24
+# No separator of folders: a name cannot lead out of the one that its transcript file lies in.
+_NAME = re.compile(r"[\w.-]{1,200}")
 
 
 def open_librispeech(folder: Path) -> Corpus:
@@ -21,18 +27,38 @@ def open_librispeech(folder: Path) -> Corpus:
 
     def walk() -> Iterator[Utterance]:
         for transcripts in sorted(folder.rglob("*.trans.txt")):
-            for line in transcripts.read_text("utf-8").splitlines():
+            try:
+                lines = _text(transcripts).splitlines()
+            except BadInput as error:
+                yield Utterance(transcripts.name, transcripts, problem=str(error))
+                continue
+            for line in lines:
                 name, _, text = line.strip().partition(" ")
                 if name:
-                    audio = _existing(transcripts.parent, name)
-                    yield Utterance(name, audio, text or None, f"ls-{name.split('-')[0]}", "en")
+                    yield _transcribed(transcripts.parent, name, text)
 
     return Corpus(folder.name, walk)
 
 
-def _existing(folder: Path, name: str) -> Path:
+def _transcribed(folder: Path, name: str, text: str) -> Utterance:
+    if not _NAME.fullmatch(name):
+        reason = f"'{name[:80]}' in a transcript file is not the name of an utterance (SPEAKER-CHAPTER-NUMBER)"
+        return Utterance(f"{folder.name}/{digest(name)}", folder, problem=reason)
     wav = folder / f"{name}.wav"
-    return wav if wav.is_file() else folder / f"{name}.flac"
+    audio = wav if wav.is_file() else folder / f"{name}.flac"
+    return Utterance(name, audio, text or None, f"ls-{name.split('-')[0]}", "en")
+
+
+def _text(file: Path) -> str:
+    """Read a text file; raises BadInput for one that cannot be read or is larger than any transcript."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_TEXT_BYTES + 1)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({error.strerror})") from error
+    if len(data) > MAX_TEXT_BYTES:
+        raise BadInput(f"{file} is larger than {MAX_TEXT_BYTES} bytes, so it is no transcript")
+    return data.decode("utf-8", errors="replace").replace("\0", "\ufffd")
 
 
 def open_folder(folder: Path, language: str | None = None) -> Corpus:
@@ -49,8 +75,11 @@ def open_folder(folder: Path, language: str | None = None) -> Corpus:
     def walk() -> Iterator[Utterance]:
         for file in files:
             sidecar = file.with_suffix(".txt")
-            text = sidecar.read_text("utf-8", errors="replace").strip() if sidecar.is_file() else None
             name = file.relative_to(folder).with_suffix("").as_posix()
-            yield Utterance(name, file, text or None, None, language)
+            try:
+                text = _text(sidecar).strip() if sidecar.is_file() else None
+                yield Utterance(name, file, text or None, None, language)
+            except BadInput as error:
+                yield Utterance(name, file, problem=str(error))
 
     return Corpus(folder.resolve().name, walk, len(files))

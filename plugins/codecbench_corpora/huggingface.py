@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
-from codecbench import Corpus, Unavailable, Utterance
+from codecbench import BadInput, Corpus, Unavailable, Utterance
+from codecbench.audio.reading import open_sound, read_blocks
 from codecbench.cache import cache_folder
 from codecbench.hashing import digest
 
@@ -62,10 +64,12 @@ def _utterance(row: Mapping[str, Any], index: int, column: str, folder: Path, op
 
 def _store(audio: Mapping[str, Any], target: Path) -> str | None:
     """Write one row's audio as FLAC, whole or not at all; return what is wrong with it, or None."""
-    source = io.BytesIO(audio["bytes"]) if audio.get("bytes") else audio.get("path")
     try:
-        samples, rate_hz = soundfile.read(source, dtype="int16")
-    except (RuntimeError, TypeError, OSError) as error:
+        source = io.BytesIO(audio["bytes"]) if audio.get("bytes") else Path(audio["path"])
+        with open_sound(source, "its bytes") as file:
+            samples = np.concatenate([np.zeros((0, file.channels), np.int16), *read_blocks(file, "its bytes", "int16")])
+            rate_hz = file.samplerate
+    except (BadInput, TypeError, KeyError) as error:
         return f"row {target.stem}: audio cannot be read ({error})"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".tmp")
