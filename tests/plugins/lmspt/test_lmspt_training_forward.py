@@ -167,7 +167,7 @@ def real_speech() -> Tensor:
 
 
 def test_training_lowers_the_error_and_more_codebooks_lower_it_further() -> None:
-    """Two hundred steps on a log-spectral loss; afterwards codebooks are in use and further ones help."""
+    """Some hundred steps on a log-spectral loss, the rate falling at the end; then every further codebook helps."""
     model = build({"training.semantic_only_share": 0.3, "quantizer.start_step": 60})
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     window, pool = torch.hann_window(400), real_speech()
@@ -179,7 +179,7 @@ def test_training_lowers_the_error_and_more_codebooks_lower_it_further() -> None
     def spectrum(audio: Tensor) -> Tensor:
         return (torch.stft(audio[:, 0], 400, 160, window=window, return_complex=True).abs() + 1e-2).log()
 
-    held_out = crops(16, seed=1000)
+    held_out, steps = crops(64, seed=1000), 260
 
     def errors() -> list[float]:
         model.eval()
@@ -189,7 +189,8 @@ def test_training_lowers_the_error_and_more_codebooks_lower_it_further() -> None
         return found
 
     before = errors()[-1]
-    for step in range(200):
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 3e-3 * min(1.0, (1.03 - step / steps) / 0.3)
         audio = crops(8, step)
         out = forward(model, audio, step)
         error = (spectrum(out.reconstruction) - spectrum(audio)).abs().mean()
@@ -200,8 +201,7 @@ def test_training_lowers_the_error_and_more_codebooks_lower_it_further() -> None
     by_books = errors()
     assert by_books[-1] < 0.75 * before
     assert by_books[1] < 0.99 * by_books[0]
-    # The last books of so short a training hardly matter, but none may hurt.
-    assert all(after < 1.005 * fewer for fewer, after in pairwise(by_books)), by_books
+    assert all(after < fewer for fewer, after in pairwise(by_books)), by_books
     codes = model.encode(held_out)
     used = [len(codes[:, k].unique()) / size for k, size in enumerate(model.codebook_sizes)]
     assert min(used) > 0.7, used
