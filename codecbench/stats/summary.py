@@ -13,7 +13,7 @@ from codecbench.contracts.codec import Role
 from codecbench.contracts.metric import Direction, MetricRole
 from codecbench.runinfo import MetricInfo
 from codecbench.stats.bootstrap import Replicates
-from codecbench.stats.intervals import Interval
+from codecbench.stats.intervals import MIN_UNITS_FOR_INTERVAL, Interval
 from codecbench.stats.ranking import MIN_UNITS_FOR_RANKS, rank_groups
 from codecbench.stats.resampling import BootstrapSettings
 from codecbench.stats.scores import MIN_SPEAKERS, ScoreTable, Selection, resampling_units, select_common
@@ -226,15 +226,18 @@ def _corpus_row(table: ScoreTable, codec: int) -> MetricSummary:
 
 def _notes(results: RunResults, rows: list[MetricSummary]) -> tuple[str, ...]:
     notes = []
-    if any(row.unit == "utterance" for row in rows):
+    with_interval = [row for row in rows if row.ci_low is not None]
+    if any(row.unit == "utterance" for row in with_interval):
         speakers = results.info.corpus.num_speakers
         known = f"{speakers} speaker{'s' if speakers != 1 else ''}" if speakers else "unknown speakers"
         notes.append(
             f"Intervals resample utterances ({known}; resampling speakers needs {MIN_SPEAKERS}): "
             "they do not extend to other speakers."
         )
-    if any(row.unit == "speaker" for row in rows):
+    if any(row.unit == "speaker" for row in with_interval):
         notes.append("Intervals resample speakers: they extend to other speakers of this kind of corpus.")
+    if any(0 < row.n_units < MIN_UNITS_FOR_INTERVAL for row in rows):
+        notes.append(f"Fewer than {MIN_UNITS_FOR_INTERVAL} utterances: no intervals.")
     if any(0 < row.n_units < MIN_UNITS_FOR_RANKS for row in rows):
         notes.append(f"Fewer than {MIN_UNITS_FOR_RANKS} units: codecs are not ranked.")
     return tuple(notes)

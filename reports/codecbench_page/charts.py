@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,15 +86,15 @@ class Looks:
         return self.markers.get(family, "circle")
 
 
-def axis(metric: MetricInfo, component: str = "", log: bool = False) -> dict[str, Any]:
-    """Return the Plotly axis of a metric, with its unit and which way is better."""
-    label = theme.axis_label(metric, component) + (", log scale" if log else "")
+def axis(metric: MetricInfo, component: str = "", log_of: Iterable[float] = ()) -> dict[str, Any]:
+    """Return the Plotly axis of a metric, with its unit and which way is better; logarithmic with ``log_of`` values."""
+    values = list(log_of)
+    label = theme.axis_label(metric, component) + (", log scale" if values else "")
     made: dict[str, Any] = {"title": {"text": chart_text(label, 90)}, "zeroline": False, "automargin": True}
-    if not log:
+    if not values:
         return made
-    steps = [m * 10**e for e in range(-4, 9) for m in (1, 2, 5)]
-    names = [f"{step / 1000:g}k" if step >= 1000 else f"{step:g}" for step in steps]
-    return made | {"type": "log", "tickvals": steps, "ticktext": names}
+    ticks = theme.log_ticks(min(values) / 1.2, max(values) * 1.2)
+    return made | {"type": "log", "tickvals": ticks, "ticktext": [theme.tick_name(tick) for tick in ticks]}
 
 
 def error_bars(rows: Sequence[MetricSummary]) -> dict[str, Any]:

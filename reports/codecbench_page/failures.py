@@ -37,10 +37,14 @@ class FailureGroup:
 
 @dataclass(frozen=True)
 class Failures:
-    """The groups, largest first; ``groups_left`` hold ``records_left`` records that the page does not list."""
+    """The groups, largest first, behind the failures what does not apply.
+
+    ``groups_left`` hold ``records_left`` records that the page does not list.
+    """
 
     groups: tuple[FailureGroup, ...]
-    total: int
+    failed: int
+    inapplicable: int
     groups_left: int
     records_left: int
 
@@ -49,13 +53,17 @@ def failures(results: RunResults) -> Failures:
     """Group every record that is not ``ok``; utterance ids inside reasons do not keep groups apart."""
     bad = results.records.loc[results.records["status"] != str(Status.OK)]
     if bad.empty:
-        return Failures((), 0, 0, 0)
+        return Failures((), 0, 0, 0, 0)
     bad = bad.assign(status=bad["status"].astype(str), why=_without_ids(bad))
     sizes = bad.groupby(["status", "why"], sort=False).size().sort_values(ascending=False, kind="stable")
+    sizes = sizes.sort_index(
+        level="status", key=lambda s: s == Status.NOT_APPLICABLE, sort_remaining=False, kind="stable"
+    )
     grouped = bad.groupby(["status", "why"], sort=False)
     shown = tuple(_group(str(s), str(why), grouped.get_group((s, why))) for s, why in sizes.index[:MAX_GROUPS])
     left = sizes.iloc[MAX_GROUPS:]
-    return Failures(shown, len(bad), len(left), int(left.sum()))
+    inapplicable = int((bad["status"] == Status.NOT_APPLICABLE).sum())
+    return Failures(shown, len(bad) - inapplicable, inapplicable, len(left), int(left.sum()))
 
 
 def _without_ids(bad: pd.DataFrame) -> list[str]:

@@ -87,7 +87,8 @@ def _chart(results: RunResults, quality: View, rate: View, points: Points, looks
         traces.append(_curve_trace(curve, points, looks, seen.setdefault(curve.family, 0)))
         seen[curve.family] += 1
     shapes, notes = _anchors(results, quality)
-    layout = {"xaxis": axis(*rate, log=True), "yaxis": axis(*quality), "shapes": shapes, "annotations": notes}
+    costs = [cost for cost, _ in points.values()]
+    layout = {"xaxis": axis(*rate, log_of=costs), "yaxis": axis(*quality), "shapes": shapes, "annotations": notes}
     front = _front(points, higher)
     note = footnote(results, {k: row for k, (_, row) in points.items()}, "Whiskers")
     return Chart(

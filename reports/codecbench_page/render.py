@@ -24,7 +24,7 @@ from codecbench_page.listen import ListenOptions, listen_json, listen_part
 from codecbench_page.rate import RatePair, rate_pairs
 from codecbench_page.speed import speed
 from codecbench_page.summary import summary_part
-from codecbench_page.text import visible
+from codecbench_page.text import breakable, visible
 from codecbench_page.tokens import token_part
 from codecbench_page.trace import trace_data
 from codecbench_plots import theme
@@ -147,6 +147,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters["json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False, default=str)
     environment.filters["figure"] = _figure
+    environment.filters["breakable"] = breakable
     return environment
 
 

@@ -67,7 +67,10 @@ def _chart(results: RunResults, view: tuple[MetricInfo, str], looks: Looks) -> C
     }  # fmt: skip
     values = [row.estimate for row in rows if row.estimate]
     log = len(values) == len(rows) and min(values) > 0 and max(values) > 30 * min(values)
-    layout = {"xaxis": axis(metric, component, log), "yaxis": {"automargin": True, "type": "category"}}
+    layout = {
+        "xaxis": axis(metric, component, log_of=values if log else ()),
+        "yaxis": {"automargin": True, "type": "category"},
+    }
     title = f"{metric.title} ({component})" if component else metric.title
     best, worst = rows[0], rows[-1]
     return Chart(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+import re
+
+from markupsafe import Markup
 
 
 def visible(text: str) -> str:
@@ -20,6 +23,11 @@ def _picture(c: str) -> str:
     if code == 0x7F:
         return "\N{SYMBOL FOR DELETE}"
     return "\N{REPLACEMENT CHARACTER}" if 0xD800 <= code < 0xE000 or 0x80 <= code < 0xA0 else c
+
+
+def breakable(text: str) -> Markup:
+    """Let a browser break a name behind the signs that part it, rather than within a word."""
+    return Markup("").join(Markup("{}<wbr>").format(part) for part in re.split(r"(?<=[:/@_])", visible(text)))
 
 
 def shortened(text: str, limit: int) -> str:

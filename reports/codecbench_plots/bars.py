@@ -29,7 +29,7 @@ def _bars(
     note = footnote(results, rows, "Whiskers")
     if any(row.group == 1 for row in rows.values()):
         note += " Bold names: best codec and those not separable from it (Holm-corrected)."
-    figure = theme.figure(width_in, 0.55 + 0.185 * len(labels), note)
+    figure = theme.figure(width_in, theme.rows_in(labels), note)
     axes = figure.subplots()
     looks = theme.looks(family_of(codec) for codec in results.info.codecs if codec.role == Role.CODEC)
     for place, label in enumerate(labels):

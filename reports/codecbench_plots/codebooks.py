@@ -50,7 +50,7 @@ def _draw(results: RunResults, panels: list[tuple[MetricInfo, Series]], width_in
     height = (1.6 if narrow else 2.3) * rows[0]
     note = (
         "Codebooks in decoding order; of each codec the setting with most codebooks. Use and entropy grow with the "
-        f"number of frames seen. {results.info.corpus.name}; protocol {results.info.protocol_version}."
+        f"number of frames seen. Corpus: {results.info.corpus.name}; protocol {results.info.protocol_version}."
     )
     figure = theme.figure(width_in, height, note, legend_rows=-(-len(curves) // columns))
     looks = theme.looks(curve.family for curve in rate_curves(results) if curve.role == Role.CODEC)

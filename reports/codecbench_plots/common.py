@@ -45,5 +45,5 @@ def footnote(results: RunResults, rows: dict[str, MetricSummary], drawn: str) ->
     interval = f"{drawn}: {100 * settings.confidence:g} % intervals, paired bootstrap over {reach}. " if reach else ""
     left_out = [row.codec for row in rows.values() if row.reason]
     remark = f"Hollow: left out of the ranking ({', '.join(left_out)}). " if left_out else ""
-    corpus = f"{info.corpus.name}, {info.corpus.num_utterances} utterances"
+    corpus = f"Corpus: {info.corpus.name}, {info.corpus.num_utterances} utterances"
     return f"{interval}{remark}{corpus}; protocol {info.protocol_version}."

@@ -36,9 +36,9 @@ def _draw(results: RunResults, table: ScoreTable, drawn: dict[str, np.ndarray], 
     spread = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     note = (
         f"One value for each utterance ({spread} a codec). Box: quartiles, line: median, whiskers: 5th and 95th "
-        f"percentile, points: beyond. {results.info.corpus.name}; protocol {results.info.protocol_version}."
+        f"percentile, points: beyond. Corpus: {results.info.corpus.name}; protocol {results.info.protocol_version}."
     )
-    figure = theme.figure(width_in, 0.55 + 0.185 * len(labels), note)
+    figure = theme.figure(width_in, theme.rows_in(labels), note)
     axes = figure.subplots()
     looks = theme.looks(family_of(codec) for codec in results.info.codecs if codec.role == Role.CODEC)
     for place, label in enumerate(labels):

@@ -108,12 +108,9 @@ def _anchors(axes: Any, results: RunResults, rows: dict[str, MetricSummary]) -> 
 
 
 def _plain_ticks(axes: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-    low, high = axes.get_xlim()
-    steps = (1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps))
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-    )
+    axes.xaxis.set_major_locator(FixedLocator(theme.log_ticks(*axes.get_xlim())))
+    axes.xaxis.set_minor_locator(LogLocator(subs=range(2, 10)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: theme.tick_name(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())

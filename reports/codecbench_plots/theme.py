@@ -29,6 +29,7 @@ COLUMN_IN, FULL_IN = 3.4, 7.0
 _LINE_IN = 0.115  # height of a line of small print
 _LEGEND_IN = 0.128  # and of a row of the legend
 _SMALL = 5.8
+_MIN_TICKS = 3
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -133,6 +134,21 @@ def direction(metric: MetricInfo) -> str:
     return words.get(Direction(metric.direction), "")
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round figures from ``low`` to ``high`` for a logarithmic axis: no more than it takes to read it."""
+    ticks: list[float] = []
+    for steps in ((1,), (1, 2, 5), range(1, 10), range(10, 100, 5), range(10, 100)):
+        ticks = sorted({m * 10.0**e for e in range(-5, 10) for m in steps if low <= m * 10.0**e <= high})
+        if len(ticks) >= _MIN_TICKS:
+            break
+    return ticks
+
+
+def tick_name(tick: float) -> str:
+    """Write a tick short: thousands as k."""
+    return f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}"
+
+
 def plain(text: str, limit: int = 120) -> str:
     """Make one line of visible characters, cut at ``limit``."""
     visible = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
@@ -141,13 +157,23 @@ def plain(text: str, limit: int = 120) -> str:
 
 
 def label_lines(label: str, width: int = 21) -> str:
-    """Break a long codec name after its colon and shorten each line in the middle."""
+    """Put a long codec name on two lines, broken at a sign between its parts; what is longer still is shortened."""
     text = plain(label)
-    parts = [text]
-    if len(text) > width and ":" in text:
-        head, _, tail = text.partition(":")
-        parts = [head + ":", tail]
-    return "\n".join(_shorten(part, width) for part in parts)
+    if len(text) <= width:
+        return text
+    after = {i + 1 for i, c in enumerate(text) if c in ":/@-_ "} - {len(text)}
+    fitting = [i for i in after if i <= width and len(text) - i <= width]
+    if text.find(":") + 1 in fitting:  # family and variant apart, where that fits
+        fitting = [text.find(":") + 1]
+    middle = len(text) / 2
+    cut = min(fitting or after or {width}, key=lambda i: (abs(i - middle), i))
+    return f"{_shorten(text[:cut], width)}\n{_shorten(text[cut:].strip(), width)}"
+
+
+def rows_in(labels: Iterable[str]) -> float:
+    """Return the height of a figure with a row for each label, in inches."""
+    lines = [label_lines(label).count("\n") + 1 for label in labels]
+    return 0.55 + len(lines) * (0.185 if max(lines, default=1) == 1 else 0.25)
 
 
 def legend_name(label: str) -> str:

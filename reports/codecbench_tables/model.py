@@ -173,10 +173,11 @@ def caption(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line,
     recognizers = [name for name in info.recognizers if any(name == column.component for column in columns)]
     if recognizers:
         parts.append(f"Recogniser: {', '.join(recognizers)}.")
-    parts.append(
-        f"Brackets: {100 * settings.confidence:g} % intervals, {settings.resamples} paired bootstrap resamples "
-        f"(seed {settings.seed})."
-    )
+    if any(cell.interval for line in lines for cell in line.cells):
+        parts.append(
+            f"Brackets: {100 * settings.confidence:g} % intervals, {settings.resamples} paired bootstrap resamples "
+            f"(seed {settings.seed})."
+        )
     if any(row.group for row in results.summary.rows):
         parts.append(f"Bold: best codec; {TIE}: not separable from it (Holm-corrected); ceilings and floors unranked.")
     if any(cell.left_out for line in lines for cell in line.cells):

@@ -27,7 +27,7 @@ from tests.factories import make_results
 from tests.reports.hostile import HOSTILE
 from tests.reports.page_runs import ATTACK, audible_run, hostile_run, plain_run
 
-VOID = {"meta", "link", "input", "img", "br", "hr"}
+VOID = {"meta", "link", "input", "img", "br", "hr", "wbr"}
 
 
 class Page(HTMLParser):
@@ -158,8 +158,14 @@ def test_rate_part_has_curves_front_and_deltas(tmp_path: Path) -> None:
 def test_failures_are_grouped_and_counted() -> None:
     results = plain_run()
     found = failures(results)
-    assert found.total == (results.records["status"] != "ok").sum()
-    assert sum(group.count for group in found.groups) + found.records_left == found.total
+    assert found.failed + found.inapplicable == (results.records["status"] != "ok").sum()
+    assert found.inapplicable == (results.records["status"] == "not_applicable").sum()
+    assert sum(group.count for group in found.groups) + found.records_left == found.failed + found.inapplicable
+    kinds = [group.status == "not_applicable" for group in found.groups]
+    assert kinds == sorted(kinds)
+    for same in (True, False):  # each kind by size
+        counts = [group.count for group, kind in zip(found.groups, kinds, strict=True) if kind is same]
+        assert counts == sorted(counts, reverse=True)
     silent = next(group for group in found.groups if group.status == "out_silent")
     assert silent.codecs == ("lone",)
     assert silent.utterances == ("utt-00000",)

@@ -186,7 +186,17 @@ def test_families_have_looks_of_their_own_and_keep_them() -> None:
 def test_long_names_are_broken_and_shortened() -> None:
     assert theme.label_lines("opus:12kbps") == "opus:12kbps"
     assert theme.label_lines("speechtokenizer:hubert-avg-official") == "speechtokenizer:\nhubert-avg-official"
+    whole = theme.label_lines("recorded:encodec-1500-24-khz-1.5-kbps")  # on two lines, nothing cut
+    assert whole.replace("\n", "") == "recorded:encodec-1500-24-khz-1.5-kbps"
     assert max(map(len, theme.label_lines("x" * 500 + ":" + "y" * 500).split("\n"))) <= 21
+
+
+@pytest.mark.parametrize(("low", "high"), [(560, 1600), (900, 1100), (300, 64_000), (950, 1050), (0.2, 9)])
+def test_a_logarithmic_axis_can_be_read(low: float, high: float) -> None:
+    ticks = theme.log_ticks(low, high)
+    assert 3 <= len(ticks) <= 12
+    assert all(low <= tick <= high for tick in ticks)
+    assert len({theme.tick_name(tick) for tick in ticks}) == len(ticks)
 
 
 def test_curves_join_settings_of_one_codec_only() -> None:

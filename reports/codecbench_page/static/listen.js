@@ -10,7 +10,7 @@ function editNodes(edits) {
   }
   return nodes.length ? nodes : [el('span', { className: 'none', textContent: 'nothing' })];
 }
-function tokenMap(stream) {
+function tokenMap(stream, seconds) {
   const books = stream.codes.length, frames = stream.codes[0].length, tall = books > 12 ? 4 : 9;
   const canvas = el('canvas', { width: frames, height: books * tall, role: 'img' });
   canvas.setAttribute('aria-label', `Token map of ${stream.name}: ${books} codebooks, ${stream.frames} frames at ${stream.rate} Hz`);
@@ -23,6 +23,8 @@ function tokenMap(stream) {
     }
   }
   canvas.style.height = `${books * tall}px`;
+  // Under the spectrogram, frame by frame: a long utterance's tokens are cut, and codecs pad its end.
+  if (stream.rate && seconds) canvas.style.width = `${(100 * frames) / (stream.rate * seconds)}%`;
   canvas.addEventListener('mousemove', (event) => {
     const box = canvas.getBoundingClientRect();
     const f = Math.min(frames - 1, Math.floor((frames * (event.clientX - box.left)) / box.width));
@@ -51,7 +53,7 @@ function systemRow(item, index, place, run) {
   const pictures = el('div', { className: 'pictures' });
   if (system.picture) {
     pictures.append(el('img', { src: system.picture, alt: `Spectrogram of ${system.name}, 0 to 8 kHz, ${figure(system.s, 3)} s` }));
-    for (const stream of system.tokens) pictures.append(tokenMap(stream));
+    for (const stream of system.tokens) pictures.append(tokenMap(stream, system.s));
     pictures.append(el('div', { className: 'cursor', hidden: true }));
     pictures.addEventListener('click', (event) => {
       const box = pictures.getBoundingClientRect();
