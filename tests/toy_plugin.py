@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,10 @@ class Clock:
         return [Measurement("toy_seconds", time.perf_counter() - start)]
 
 
-_OPTIONS = (OptionSpec("fault", "what goes wrong", default=""),)
+_OPTIONS = (
+    OptionSpec("fault", "what goes wrong", default=""),
+    OptionSpec("shade", "changes the identity of what is decoded", default="", affects="decode"),
+)
 
 
 def _spec(name: str, **changes: Any) -> CodecSpec:
@@ -171,6 +175,10 @@ def _spec(name: str, **changes: Any) -> CodecSpec:
 
 def _not_here(spec: CodecSpec, options: Any) -> None:
     raise Unavailable("its weights are not on this machine", "toy-download weights")
+
+
+def _no_scorer(options: Any) -> None:
+    raise Unavailable("its model is not on this machine", "toy-download model")
 
 
 @hookimpl
@@ -192,6 +200,10 @@ def register_metrics(register: Any) -> None:
         OptionSpec("salt", "changes the identity", affects="encode"),
     )
     register(ScorerSpec("toy-level", (error, ratio), options=options), Level)
+    absent = MetricSpec("toy_absent", "absent", Direction.LOWER)
+    register(ScorerSpec("toy-absent", (absent,)), lambda context: None, available=_no_scorer)
+    register(ScorerSpec("toy-absent-too", (replace(absent, name="toy_absent_too"),)), lambda context: None,
+             available=_no_scorer)  # fmt: skip
     tokens = MetricSpec("toy_tokens", "tokens", Direction.NEUTRAL)
     register(ScorerSpec("toy-tokens", (tokens,), stage=Stage.TOKENS), lambda context: TokenCount())
     frames = MetricSpec("toy_frames", "frames", Direction.NEUTRAL, reducer=Reducer.CORPUS)
@@ -204,4 +216,5 @@ def register_metrics(register: Any) -> None:
 @hookimpl
 def register_tasks(register: Any) -> None:
     register(TaskSpec("toy-task", "toy", ("toy-level", "toy-tokens", "toy-corpus"), default=False))
+    register(TaskSpec("toy-absent-task", "toy", ("toy-level", "toy-absent", "toy-absent-too"), default=False))
     register(TaskSpec("toy-speed", "toy", ("toy-clock",), default=False))

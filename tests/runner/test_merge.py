@@ -1,0 +1,156 @@
+"""Shards and their merging: the records of one whole run, none twice, and what is missing is said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codecbench.errors import UsageError
+from codecbench.plugins import load_plugins
+from codecbench.results import RunResults
+from codecbench.runner.config import RunConfig, Shard
+from codecbench.runner.merge import Merged, merge
+from codecbench.runner.progress import Quiet
+from codecbench.runner.run import run, run_shard
+from tests.runner.conftest import TOY, write_corpus
+
+RunPart = Callable[..., Path]
+
+
+@pytest.fixture
+def part(tmp_path: Path, corpus: Path) -> RunPart:
+    """Run one shard, or all without one; keyword arguments change the configuration."""
+
+    def start(shard: str = "", **changes: Any) -> Path:
+        config = RunConfig(
+            out=tmp_path / (f"shard-{shard.replace('/', '-of-')}" if shard else "whole"),
+            codecs=("toy-ceiling", "toy", "toy@1"),
+            corpus=str(corpus),
+            tasks=("toy-task", "toy-speed"),
+            reports=("tables",),
+            settings={"toy-level": {"counter": str(tmp_path / "count")}},
+            workers=1,
+            plugin_files=(TOY,),
+            shard=Shard.parse(shard) if shard else None,
+        )
+        config = replace(config, **changes)
+        if config.shard:
+            return run_shard(config).folder
+        return run(config).folder
+
+    return start
+
+
+def _merge(out: Path, *folders: Path, complete: bool = False) -> Merged:
+    return merge(out, folders, load_plugins((TOY,)), Quiet(), complete=complete, reports=("tables",))
+
+
+def _records(folder: Path) -> pd.DataFrame:
+    """All records but what a clock has measured."""
+    frame = RunResults.load(folder).records.astype(str)
+    frame.loc[frame.metric == "toy_seconds", "value"] = "measured"
+    return frame
+
+
+@given(st.text(max_size=8), st.integers(1, 40))
+def test_an_utterance_is_in_exactly_one_shard(name: str, count: int) -> None:
+    name = name.encode("utf-8", "replace").decode()
+    assert sum(Shard(i, count).holds(name) for i in range(1, count + 1)) == 1
+
+
+@pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "a/b", "-1/4", "1/4/2"])
+def test_a_shard_is_one_of_n(text: str) -> None:
+    with pytest.raises(UsageError, match="--shard must be I/N"):
+        Shard.parse(text)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_merged_shards_are_the_whole_run(part: RunPart, tmp_path: Path, shared: bool) -> None:
+    store = {"store": tmp_path / "store"} if shared else {}
+    shards = [part(f"{i}/3", **store) for i in (1, 2, 3)]
+    scored = (tmp_path / "count").read_text()
+    merged = _merge(tmp_path / "merged", *shards)
+    assert merged.missing == ()
+    assert merged.outcome is not None
+    assert not merged.outcome.partial
+    assert (tmp_path / "count").read_text() == scored, "merging scores nothing again"
+    whole = part(store=tmp_path / "other")
+    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(whole))
+    artifacts, expected = (RunResults.load(folder).artifacts for folder in (tmp_path / "merged", whole))
+    assert artifacts.utterances == expected.utterances
+    assert artifacts.tokens("toy", "u3") is not None
+    assert RunResults.load(tmp_path / "merged").info.corpus == RunResults.load(whole).info.corpus
+
+
+def test_shards_of_different_numbers_make_no_duplicates(part: RunPart, tmp_path: Path) -> None:
+    shards = [part(shard) for shard in ("1/2", "2/2", "1/3")]
+    assert _merge(tmp_path / "merged", *shards).missing == ()
+    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(part()))
+
+
+def test_another_number_of_shards_on_one_store_does_nothing_again(part: RunPart, tmp_path: Path) -> None:
+    for shard in ("1/2", "2/2"):
+        part(shard, store=tmp_path / "store")
+    scored = (tmp_path / "count").read_text()
+    for shard in ("1/3", "2/3", "3/3"):
+        part(shard, store=tmp_path / "store")
+    assert (tmp_path / "count").read_text() == scored
+
+
+def test_a_missing_shard_is_told_and_can_be_made_up_for(part: RunPart, tmp_path: Path) -> None:
+    shards = [part("1/3"), part("3/3")]
+    absent = 10 - sum(len(RunResults.load(folder).records.query("metric == 'toy_error'")) // 3 for folder in shards)
+    assert absent
+    merged = _merge(tmp_path / "merged", *shards)
+    assert merged.outcome is None
+    assert merged.missing == (
+        f"{absent} of 10 utterances are in none of the shards given",
+        "shards that were not given: 2/3",
+    )
+    assert not (tmp_path / "merged" / "run.json").exists()
+    assert _merge(tmp_path / "merged", *shards, complete=True).outcome is not None
+    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(part()))
+
+
+def test_scores_that_a_shard_lacks_are_told(part: RunPart, tmp_path: Path) -> None:
+    shards = [part("1/2"), part("2/2")]
+    lost = max((shards[0] / "store" / "scores").iterdir(), key=lambda p: p.stat().st_size)
+    shutil.rmtree(lost)
+    merged = _merge(tmp_path / "merged", *shards)
+    assert merged.outcome is None
+    assert {line.split(": ")[1].split(" by ")[1] for line in merged.missing} == {"toy-level", "toy-tokens"}
+
+
+def test_what_failed_in_a_shard_is_not_missing(part: RunPart, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    manifest = write_corpus(folder, ["a", "bad-metric", "c", "d"])
+    merged = _merge(tmp_path / "merged", *(part(f"{i}/2", corpus=str(manifest)) for i in (1, 2)))
+    assert merged.missing == ()
+    assert merged.outcome is not None
+    assert merged.outcome.failures == {"toy-ceiling": 2, "toy": 2, "toy@1": 2}
+
+
+def test_shards_of_other_runs_are_refused(part: RunPart, tmp_path: Path, corpus: Path) -> None:
+    first, whole = part("1/2"), part()
+    with pytest.raises(UsageError, match=r"holds no shard of a run"):
+        _merge(tmp_path / "merged", first, whole)
+    other = part("2/2", seed=1)
+    with pytest.raises(UsageError, match="seed is 0 in the first and 1 in the other"):
+        _merge(tmp_path / "merged", first, other)
+
+
+def test_a_corpus_that_changed_between_shards_is_refused(part: RunPart, tmp_path: Path, corpus: Path) -> None:
+    first = part("1/2")
+    lines = corpus.read_text().splitlines()
+    corpus.write_text("\n".join(lines[:-1]))
+    with pytest.raises(UsageError, match="corpus changed between the shards"):
+        _merge(tmp_path / "merged", first, part("2/2"))
