@@ -5,6 +5,7 @@ The run writes the index (``artifacts.parquet``); reports ask ``RunResults.artif
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -74,7 +75,8 @@ def write_artifacts(folder: Path, artifacts: Iterable[Artifact]) -> None:
 
 def relative(path: Path, folder: Path) -> str:
     """Return ``path`` as it is written into the index of the run in ``folder``."""
-    return str(_relative_folder(path.parent, folder) / path.name)
+    parent, name = os.path.split(path)
+    return os.path.join(_relative_folder(parent, folder), name)
 
 
 def relative_store(path: StorePath, folder: Path) -> str:
@@ -87,9 +89,9 @@ def _located(folder: Path, stated: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _relative_folder(path: Path, folder: Path) -> Path:
-    path, folder = path.resolve(), folder.resolve()
-    return path.relative_to(folder) if path.is_relative_to(folder) else path
+def _relative_folder(stated: str, folder: Path) -> str:
+    path, folder = Path(stated).resolve(), folder.resolve()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 class Artifacts:
