@@ -23,11 +23,12 @@ from codecbench.hardware import describe_hardware, versions
 from codecbench.plugins import PluginHost, load_plugins
 from codecbench.runner.codec_worker import CodecWorker
 from codecbench.runner.config import RunConfig, available_cores
+from codecbench.runner.job import open_job
 from codecbench.runner.messages import CodecResult, Output, ScoreTask, WorkerSetup
-from codecbench.runner.plan import group_codecs, plan_group
+from codecbench.runner.plan import plan_group
 from codecbench.runner.run import run
 from codecbench.runner.score_worker import ScoreWorker
-from codecbench.runner.selection import select
+from codecbench.runner.utterances import FILE_NAME
 
 TASKS = ("reconstruction", "intelligibility", "token_rate")
 
@@ -44,15 +45,16 @@ class PlainLoop:
 def plain_loop(config: RunConfig, host: PluginHost) -> PlainLoop:
     """Encode, decode and score everything of ``config`` in this process, with one thread."""
     torch.set_num_threads(1)
-    selection = select(host.registry, config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    job = open_job(config, host, config.out / FILE_NAME)
     setup = WorkerSetup((), {}, "cpu", 1, config.seed)
     start, codec_cpu, metric_cpu = time.perf_counter(), 0.0, 0.0
     began = time.process_time()
     codecs = CodecWorker(setup)
     codec_cpu += time.process_time() - began
     scorer = ScoreWorker(setup)
-    for group in group_codecs(selection.codecs, config.store_folder, config.seed):
-        for planned in plan_group(group, selection.utterances, selection.per_utterance()):
+    for group in job.groups:
+        for planned in plan_group(group, job.table, job.selection.per_utterance()):
             began = time.process_time()
             result = codecs(planned.task)
             codec_cpu += time.process_time() - began
