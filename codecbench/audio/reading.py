@@ -23,7 +23,7 @@ SAMPLE_RATES_HZ = (1000, 768_000)
 MAX_CHANNELS = 64
 # Samples over all channels that are decoded at once, whatever the header says.
 _BLOCK_SAMPLES = 1 << 20
-# What libsndfile gives as the length of a stream that does not state its own.
+# libsndfile's length of a stream that does not state its own; it cannot seek in one, and so not read it in pieces.
 _UNKNOWN_FRAMES = 1 << 62
 
 
@@ -58,15 +58,10 @@ def read_audio(utterance: Utterance) -> tuple[np.ndarray, int]:
     return audio, rate_hz
 
 
-def measured_duration_s(path: Path) -> float:
-    """Return the length of a file in seconds: what it states, else what decoding it gives.
-
-    Raises BadInput where the file is missing, unreadable or too long.
-    """
+def stated_duration_s(path: Path) -> float:
+    """Return the length that a file states, in seconds; raises BadInput where it is missing, unreadable or too long."""
     with open_sound(path) as file:
-        if file.frames < _UNKNOWN_FRAMES:
-            return float(file.frames / file.samplerate)
-        return float(sum(len(block) for block in read_blocks(file, path)) / file.samplerate)
+        return float(file.frames / file.samplerate)
 
 
 @contextmanager
@@ -112,7 +107,9 @@ def _check_claims(file: Any, name: object) -> None:
         raise BadInput(f"audio states a sample rate of {file.samplerate} Hz, expected {low} to {high} Hz: {name}")
     if not 1 <= file.channels <= MAX_CHANNELS:
         raise BadInput(f"audio states {file.channels} channels, expected 1 to {MAX_CHANNELS}: {name}")
-    if max_duration_s() * file.samplerate < file.frames < _UNKNOWN_FRAMES:
+    if file.frames >= _UNKNOWN_FRAMES:
+        raise BadInput(f"audio does not state its length, like a FLAC that was written to a pipe; convert it: {name}")
+    if file.frames > max_duration_s() * file.samplerate:
         raise _too_long(f"{file.frames / file.samplerate / 3600:.3g} h", name)
 
 

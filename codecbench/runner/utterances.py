@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from codecbench.audio.reading import measured_duration_s
+from codecbench.audio.reading import stated_duration_s
 from codecbench.contracts.audio import Utterance
 from codecbench.errors import BadInput
 from codecbench.hashing import file_sha256, members
@@ -230,7 +230,7 @@ def _measured(utterance: Utterance, position: int) -> PlannedUtterance:
     try:
         if utterance.problem:
             raise OSError(utterance.problem)
-        duration = utterance.duration_s or measured_duration_s(utterance.audio)
+        duration = utterance.duration_s or stated_duration_s(utterance.audio)
         sha256 = utterance.sha256 or file_sha256(utterance.audio)
     except (OSError, BadInput):
         # The codec process meets the same fault and records it under this utterance.

@@ -156,7 +156,7 @@ def _utterance(path: Path, line: int, row: dict[str, Any], root: str | None) -> 
             "move the file, or allow it by --set manifest.allow_outside=true"
         )
     return Utterance(
-        id=_text(row.get("id")) or Path(audio).stem,
+        id=_text(row.get("id")) or Path(audio).stem or f"{path.name}:{line}",
         audio=file,
         text=_text(row.get("text")),
         speaker=_text(row.get("speaker")),
