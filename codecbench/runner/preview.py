@@ -17,14 +17,21 @@ from codecbench.runner.costs import Work
 from codecbench.runner.job import Job, open_job
 from codecbench.runner.plan import Lane
 from codecbench.runner.records import RecordDigest, utterance_records
-from codecbench.runner.stages import corpus_key, median_length, timed_lane, timing_key
+from codecbench.runner.stages import (
+    corpus_key,
+    median_length,
+    probe_key,
+    probed_utterances,
+    timed_lane,
+    timing_key,
+)
 from codecbench.runner.survey import GroupWork
 from codecbench.runner.utterances import FILE_NAME
 
 
 @dataclass(frozen=True)
 class LateWork:
-    """A whole-corpus scorer or a timing of one codec that has to be done at the end."""
+    """A whole-corpus scorer, a probe of the codec or a timing that has to be done at the end."""
 
     stage: str
     label: str
@@ -90,7 +97,7 @@ def preview(config: RunConfig, host: PluginHost) -> Preview:
     with tempfile.TemporaryDirectory() as folder:
         job = open_job(config, host, Path(folder) / FILE_NAME)
         works = job.survey()
-        late = () if config.shard else (*_corpus_work(job, works), *_timing_work(job))
+        late = () if config.shard else (*_corpus_work(job, works), *_probe_work(job), *_timing_work(job))
         return Preview(
             job.selection.corpus.name,
             len(job.table),
@@ -149,6 +156,15 @@ def _digest(job: Job, label: str, known: dict[str, str]) -> str:
             found.add(record)
         known[label] = str(found)
     return known.get(label, "")
+
+
+def _probe_work(job: Job) -> Iterator[LateWork]:
+    for scorer in job.selection.at(Stage.CODEC):
+        chosen = probed_utterances(job.table, scorer.spec.max_utterances)
+        for _, lane in job.lanes:
+            if not lane.scores.done(probe_key(scorer, lane, chosen)):
+                yield LateWork("codec", lane.label, scorer.title)
+            lane.scores.forget()
 
 
 def _timing_work(job: Job) -> Iterator[LateWork]:

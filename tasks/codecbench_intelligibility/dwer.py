@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from codecbench.contracts.metric import CodecView, Measurement, Record, Status
 from codecbench_intelligibility import PERCENT
@@ -16,8 +16,7 @@ class DifferentialScorer:
 
     def score(self, view: CodecView) -> Sequence[Measurement]:
         """Return one measurement for each utterance and recogniser of this codec's WER records."""
-        original = {(r.utterance_id, r.component): r for r in _wer_records(view.ceiling_records)}
-        return [self._compare(record, original.get(_key(record))) for record in _wer_records(view.records)]
+        return [self._compare(record, original) for record, original in _paired(view.records, view.ceiling_records)]
 
     def _compare(self, record: Record, original: Record | None) -> Measurement:
         if base_language(record.language) in NO_WORD_SPACES:
@@ -44,8 +43,18 @@ class DifferentialScorer:
         )
 
 
-def _wer_records(records: Iterable[Record]) -> list[Record]:
-    return [record for record in records if record.metric == "wer" and record.utterance_id]
+def _paired(records: Iterable[Record], originals: Iterable[Record]) -> Iterator[tuple[Record, Record | None]]:
+    """Pair WER records with those of the original; where both come in one order, few are in memory at a time."""
+    others = _wer_records(originals)
+    waiting: dict[tuple[str, str], Record] = {}
+    for record in _wer_records(records):
+        while (key := _key(record)) not in waiting and (other := next(others, None)) is not None:
+            waiting[_key(other)] = other
+        yield record, waiting.pop(key, None)
+
+
+def _wer_records(records: Iterable[Record]) -> Iterator[Record]:
+    return (record for record in records if record.metric == "wer" and record.utterance_id)
 
 
 def _key(record: Record) -> tuple[str, str]:

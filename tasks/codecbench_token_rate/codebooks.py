@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -82,11 +83,11 @@ class CodebookScorer:
 
     def score(self, view: CodecView) -> Sequence[Measurement]:
         """Return the nominal bit rate, three measurements for each codebook, and the entropy bit rate."""
-        seconds = {r.utterance_id: r.duration_s for r in view.records if r.utterance_id}
+        recorded = cache(lambda: {r.utterance_id: r.duration_s for r in view.records if r.utterance_id})
         count = CorpusCount()
         for utterance, encoded in view.encoded():
             if isinstance(encoded, Tokens):
-                count.add(encoded, seconds.get(utterance.id, utterance.duration_s or 0.0))
+                count.add(encoded, utterance.duration_s or recorded().get(utterance.id, 0.0))
         return [_nominal(view), *_uses(count), _entropy_bitrate(count)]
 
 
