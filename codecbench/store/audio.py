@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
+import io
 from pathlib import Path
 
 import numpy as np
@@ -45,16 +43,13 @@ class AudioStore:
         """Write float32 [T]; raises StoreError (disk full, no permission) with nothing left behind."""
         import soundfile
 
-        temporary = self.folder / f".{key}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
+        encoded = io.BytesIO()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             clipped = np.clip(audio, -1.0, 1.0)
-            soundfile.write(str(temporary), clipped, sample_rate_hz, format="FLAC", subtype="PCM_16")
-            temporary.replace(self.folder / f"{key}{SUFFIX}")
-        except (OSError, soundfile.LibsndfileError) as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise StoreError(f"cannot write audio to {self.folder}: {error}; free space or use --no-audio") from error
+            soundfile.write(encoded, clipped, sample_rate_hz, format="FLAC", subtype="PCM_16")
+            StorePath.of(self.folder / f"{key}{SUFFIX}").write(encoded.getbuffer())
+        except (StoreError, soundfile.LibsndfileError) as error:
+            raise StoreError(f"cannot write audio to {self.folder}: {error}; or use --no-audio") from error
 
     def put_none(self, key: str) -> None:
         """Note that decoding ``key`` gave no audio, so that it is not tried again; raises StoreError."""
