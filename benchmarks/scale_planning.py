@@ -8,7 +8,9 @@ trivial one, one trivial metric. Each part is measured in a process of its own:
 fresh     scan (the corpus is walked and written to a table), survey (the store, empty, is asked about every
           utterance, codec and scorer: what --dry-run shows), tasks (the codec tasks are made, as the engine takes them)
 resumed   the same against a store that holds all scores and tokens, then the records and the index of artifacts
-whole     a run of ``--run-num`` utterances by the local engine, and what store and runner cost in it
+whole     a run of ``--run-num`` utterances by the local engine, reports included: what store and runner cost in it
+
+Wall and CPU seconds (``_cpu_s``) are of that process; on a machine that does nothing else they are nearly the same.
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ def _config(folder: Path, num: int) -> Any:
 
 @contextmanager
 def _timed(times: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     yield
     times[f"{name}_s"] = time.perf_counter() - start
+    times[f"{name}_cpu_s"] = time.process_time() - cpu
 
 
 def fresh(folder: Path, num: int) -> dict[str, float]:
@@ -141,13 +144,22 @@ def whole(folder: Path, num: int) -> dict[str, float]:
 
     times: dict[str, float] = {"start_mib": peak_mib()}
     config = _config(folder, num)
+    before = time.process_time()
     with _timed(times, "run"):
         run(config)
+    items = 2 * num  # utterances times codecs
+    times["driver_cpu_ms_per_item"] = 1000 * (time.process_time() - before) / items
+    times["workers_cpu_ms_per_item"] = 1000 * _children_cpu_s() / items
+    times["wall_ms_per_item"] = 1000 * times["run_s"] / items
     times["run_mib"] = peak_mib()
     with _timed(times, "again"):
         run(config)
-    per_item_ms = 1000 * times["run_s"] / (2 * num)
-    return times | {"ms_per_utterance_and_codec": per_item_ms, "peak_mib": peak_mib()}
+    return times | {"peak_mib": peak_mib()}
+
+
+def _children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 PARTS: dict[str, Callable[[Path, int], dict[str, float]]] = {
