@@ -46,8 +46,9 @@ class Probing:
         batch = moved_batch(collate_audio([samples], sample_rate_hz, [utterance]), self.device)
         with torch.inference_mode():
             encoded = moved(self.codec.encode(batch), "cpu").row(0)
-        cut = self.task.codebooks is not None and isinstance(encoded, Tokens)
-        return encoded.truncated(self.task.codebooks) if cut else encoded
+        if self.task.codebooks is not None and isinstance(encoded, Tokens):
+            return encoded.truncated(self.task.codebooks)
+        return encoded
 
     def _decode(self, encoded: Encoded, sample_rate_hz: int) -> tuple[np.ndarray, int]:
         with torch.inference_mode():

@@ -37,6 +37,12 @@ def _sentences(context: ScorerContext) -> Any:
     return SentenceScorer()
 
 
+def _asr(context: ScorerContext) -> Any:
+    from codecbench_semantic.asr import AsrScorer
+
+    return AsrScorer(context.options)
+
+
 def _needs(*modules: str) -> Callable[[Mapping[str, Any]], None]:
     def available(options: Mapping[str, Any]) -> None:
         from codecbench.weights import require_modules
@@ -48,15 +54,18 @@ def _needs(*modules: str) -> Callable[[Mapping[str, Any]], None]:
 
 @hookimpl
 def register_metrics(register: reg.RegisterScorer) -> None:
-    """Register phones, speakers and sentences in codes."""
+    """Register phones, speakers and sentences in codes, and the light recogniser."""
     register(specs.PHONES, _phones, available=_needs("pocketsphinx"), identity=_phones_identity)
     register(specs.SPEAKERS, _speakers, available=_needs("sklearn"))
     register(specs.SENTENCES, _sentences, available=_needs("datasketch", "sklearn"))
+    register(specs.ASR, _asr)
 
 
 @hookimpl
 def register_tasks(register: reg.RegisterTask) -> None:
-    """Register ``semantic``; not among the default tasks: aligning a corpus takes a while, once."""
+    """Register ``semantic`` and ``asr_probe``; neither by default: aligning and training take a while."""
     scorers = ("rates", specs.PHONES.name, specs.SPEAKERS.name, specs.SENTENCES.name)
     description = "Phones in the codes (PNMI, purity, ABX), speakers by a linear probe, repeated sentences (SNMI)"
     register(TaskSpec("semantic", description, scorers, default=False))
+    probe = "Word and character errors of a small CTC model trained on the codes: what each token budget tells of words"
+    register(TaskSpec("asr_probe", probe, ("rates", specs.ASR.name), default=False))

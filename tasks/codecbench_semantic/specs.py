@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecbench.contracts.codec import OptionSpec
 from codecbench.contracts.metric import Direction, MetricRole, MetricSpec, Reducer, ScorerSpec, Stage
 
 _HUBERT = "Hsu et al., HuBERT, 2021; corrected as Chao & Shen 2003"
@@ -127,4 +128,33 @@ SENTENCES = ScorerSpec(
     stage=Stage.CORPUS,
     requirements=("datasketch", "scikit-learn"),
     cost=0.01,
+)
+
+_CTC = "Graves et al. 2006; edits by jiwer"
+
+ASR = ScorerSpec(
+    "asr_probe",
+    tuple(
+        MetricSpec(
+            f"asr_probe_{short}",
+            f"{short.upper()} of a light recogniser on the codes",
+            Direction.LOWER,
+            unit="%",
+            bounds=(0.0, None),
+            reducer=Reducer.RATIO,
+            decimals=1,
+            scale=100.0,
+            role=MetricRole.OTHER,
+            description=f"{what} wrong when a small CTC model, trained from nothing on four fifths of the corpus' "
+            "codes, hears the last fifth. Ranks codecs on one corpus; far above what a recogniser of size reaches.",
+            source=_CTC,
+        )
+        for short, what in (("wer", "Words"), ("cer", "Characters"))
+    ),
+    stage=Stage.CORPUS,
+    options=(
+        OptionSpec("steps", "batches of eight utterances to train on", default=600, type="int"),
+        OptionSpec("seed", "of the weights and the order of the batches", default=0, type="int"),
+    ),
+    cost=0.5,
 )

@@ -7,6 +7,7 @@ statistician's perspective", 2022); each utterance is coded by itself, codebook 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def decode(
 
 
 def _decode_book(
-    model: KneserNey, size: int, coders: Sequence, lengths: np.ndarray, below: np.ndarray | None
+    model: KneserNey, size: int, coders: Sequence[Any], lengths: np.ndarray, below: np.ndarray | None
 ) -> np.ndarray:
     family = _family()
     codes = np.zeros((len(coders), int(lengths.max(initial=0))), np.int64)
@@ -64,7 +65,7 @@ def _decode_book(
         conditions += [_earlier(codes, rows, frame - steps, size) for steps in range(1, model.order)]
         table = model.distributions(conditions[: model.order - 1], len(rows)).astype(np.float32)
         for row, share in zip(rows, table, strict=True):
-            codes[row, frame] = coders[row].decode(family, share[None])[0]
+            codes[row, frame] = coders[int(row)].decode(family, share[None])[0]
     return codes
 
 

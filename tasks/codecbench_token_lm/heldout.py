@@ -98,8 +98,10 @@ def _examples(book: Book, chosen: np.ndarray, order: int) -> tuple[np.ndarray, l
 
 def _within(corpus: TokenCorpus, held: np.ndarray, budget: int) -> int:
     """How many of the utterances ``held`` it takes to reach ``budget`` codes."""
+    if budget <= 0:
+        return 0
     codes = np.sum([np.diff(book.starts)[held] for book in corpus.books], axis=0)
-    return int(min(np.searchsorted(np.cumsum(codes), budget) + 1, len(held))) if budget > 0 else 0
+    return min(int(np.searchsorted(np.cumsum(codes), budget)) + 1, len(held))
 
 
 def _decode_back(

@@ -46,7 +46,11 @@ class NgramScorer:
     def _rates(self, corpus: TokenCorpus, held: HeldOut) -> Iterator[Measurement]:
         frames = np.sum([np.diff(book.starts) for book in corpus.books], axis=0)
         for u, utterance in enumerate(corpus.utterances):
-            facts = {"codes": int(frames[u]), "codes_of_the_corpus": corpus.num_codes, "max_order": self._max_order}
+            facts: dict[str, object] = {
+                "codes": int(frames[u]),
+                "codes_of_the_corpus": corpus.num_codes,
+                "max_order": self._max_order,
+            }
             facts |= {"folds": held.folds, "held_apart_by": held.split}
             coded = facts | {"decoded_back": bool(held.decoded[u])}
             costs = (held.bits[u].sum(), facts), (held.coded_bits[u], coded)
