@@ -61,10 +61,11 @@ class AsrScorer:
     def _measure(self, rows: Sequence[_Row], held: np.ndarray, facts: Mapping[str, Any]) -> Iterator[Measurement]:
         import jiwer
 
+        measures: tuple[Any, Any] = (jiwer.process_words, jiwer.process_characters)
         apart = [row for row, h in zip(rows, held, strict=True) if h]
         for row, hypothesis in zip(apart, self._hear(rows, held), strict=True):
             detail = json.dumps({**facts, "reference": row.text, "hypothesis": hypothesis}, ensure_ascii=False)
-            for metric, compare in zip(METRICS, (jiwer.process_words, jiwer.process_characters), strict=True):
+            for metric, compare in zip(METRICS, measures, strict=True):
                 edits = compare(row.text, hypothesis)
                 errors = edits.substitutions + edits.deletions + edits.insertions
                 length = edits.hits + edits.substitutions + edits.deletions
