@@ -67,13 +67,15 @@ def usable(registry: Registry, path: str, data: DataConfig) -> Iterator[Utteranc
     """Walk over the utterances of one corpus that have text, the right length and are not excluded."""
     corpus = open_corpus(registry, RunConfig(out=Path(), corpus=path))
     for utterance in corpus.utterances():
-        if utterance.problem or not any(character.isalnum() for character in utterance.text or ""):
+        if utterance.id in data.exclude or not any(character.isalnum() for character in utterance.text or ""):
             continue
+        if utterance.problem:
+            raise UsageError(f"data {path}: {utterance.problem}; mend it, or leave it out by data.exclude")
         try:
             seconds = utterance.duration_s or float(soundfile.info(str(utterance.audio)).duration)
         except (OSError, RuntimeError) as error:
             raise UsageError(f"data {path}: {utterance.audio} cannot be read ({error}); mend or remove it") from error
-        if data.min_duration_s <= seconds <= data.max_duration_s and utterance.id not in data.exclude:
+        if data.min_duration_s <= seconds <= data.max_duration_s:
             yield replace(utterance, duration_s=seconds, sha256=utterance.sha256 or file_sha256(utterance.audio))
 
 

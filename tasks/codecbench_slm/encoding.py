@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from codecbench.contracts.audio import Utterance
 from codecbench.contracts.codec import Role
@@ -58,8 +59,8 @@ class Encodings:
     def records(self) -> tuple[Record, ...]:
         """The records of the codec's rates."""
         frame = self.results.records
-        rows = frame[frame["codec"] == self.label].to_dict("records")
-        return tuple(Record(**{str(k): None if v != v else v for k, v in row.items()}) for row in rows)
+        rows: list[dict[Any, Any]] = frame[frame["codec"] == self.label].to_dict("records")
+        return tuple(Record(**{name: None if value != value else value for name, value in r.items()}) for r in rows)
 
     def failures(self) -> dict[str, str]:
         """Reason of each utterance that could not be encoded, by id."""

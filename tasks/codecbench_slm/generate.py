@@ -64,7 +64,7 @@ class TextHalf:
 
     def __init__(self, model: SpeechLM, eos_id: int) -> None:
         self._model, self.end = model, eos_id
-        self.empties = (eos_id,)
+        self.empties: tuple[int, ...] = (eos_id,)
 
     def embed(self, row: Tensor) -> Tensor:
         """Embed text ids."""

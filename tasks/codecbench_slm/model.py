@@ -50,7 +50,7 @@ class SpeechLM(nn.Module):
             nn.Linear(width, size + (book == 0), bias=False) for book, size in enumerate(self.codebook_sizes)
         )
         for module in (self.control, *self.speech, *self.heads):
-            nn.init.normal_(module.weight, std=INITIAL_STD)  # type: ignore[arg-type]
+            nn.init.normal_(module.weight, std=INITIAL_STD)
 
     @property
     def num_codebooks(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,8 +90,9 @@ class SpeechFormat:
     @classmethod
     def load(cls, folder: Path) -> SpeechFormat:
         """Read what ``save`` wrote."""
-        facts = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
+        facts: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        facts |= {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        return cls(**facts)
 
 
 def _unusable(codec: str, reason: str) -> Unavailable:

@@ -62,7 +62,8 @@ def figures(results: RunResults) -> Iterator[Figure]:
         for component in results.components(name):
             table, view = results.scores(name, component), results.view(name, component)
             chosen = select_common(table)
-            details = {(r.codec, r.utterance_id): r.detail for r in view.itertuples()}
+            places = zip(view["codec"].astype(str), view["utterance_id"].astype(str), strict=True)
+            details = dict(zip(places, view["detail"].astype(str), strict=True))
             for c, codec in enumerate(table.codecs):
                 used = np.flatnonzero((chosen.common if chosen.compared[c] else True) & table.ok[c])
                 if not used.size:

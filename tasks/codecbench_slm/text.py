@@ -71,7 +71,8 @@ def learn(kind: TextKind, texts: Iterable[str], vocabulary: int) -> TextCodec:
             show_progress=False,
         )
     tokenizer.train_from_iterator(list(texts), trainer)
-    return TextCodec(tokenizer, int(tokenizer.token_to_id(EOS)), tokenizer.get_vocab_size())
+    # The trainer takes the special tokens first, so the end of text is id 0.
+    return TextCodec(tokenizer, specials.index(EOS), tokenizer.get_vocab_size())
 
 
 def of_backbone(name: str, size: int) -> TextCodec:

@@ -8,6 +8,7 @@ which utterances come in which step does not depend on the codec.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -166,11 +167,15 @@ def train(config: SlmConfig, out: Path, place: Workplace, *, resume: bool, minut
     if main:
         _write_facts(run)
     display = Display(out, config.steps, run.progress.step, config.log.tensorboard, 0.0) if main else None
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         if display:
             display.say(_announcement(run))
         _loop(run, display, StopRequest(minutes))
     finally:
+        # A request to stop is meant for training alone: what comes after it in this process stops as ever.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if display:
             display.close()
     return run
