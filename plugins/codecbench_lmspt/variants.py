@@ -120,7 +120,10 @@ def check_fits(spec: CodecSpec, path: Path) -> None:
     stated = read_metadata(path).get(SPEC_KEY)
     if stated is None:
         return
-    preset = presets.spec_from_table(json.loads(stated))
+    try:
+        preset = presets.spec_from_table(json.loads(stated))
+    except ValueError as error:
+        raise Unavailable(f"{path.name} states a model that this version does not know: {error}") from None
     rates_agree = math.isclose(preset.frame_rate_hz, spec.streams[0].frame_rate_hz)
     sizes = tuple(size for stream in spec.streams for size in stream.codebook_sizes)
     if not rates_agree or preset.codebook_sizes != sizes or preset.sample_rate_hz != spec.sample_rate_hz:

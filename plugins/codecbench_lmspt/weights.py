@@ -71,7 +71,10 @@ def load(cls: type[ModelT], source: str | Path, preset: str | None) -> ModelT:
 
 def _spec_of(path: Path, metadata: Mapping[str, str], preset: str | None) -> ModelSpec:
     if SPEC_KEY in metadata:
-        spec = spec_from_table(json.loads(metadata[SPEC_KEY]))
+        try:
+            spec = spec_from_table(json.loads(metadata[SPEC_KEY]))
+        except ValueError as error:  # JSON's and the preset's errors are both of this kind
+            raise WeightsError(f"{path.name} states a model that this version does not know: {error}") from None
         if preset is not None and spec.codebook_sizes != load_preset(preset).codebook_sizes:
             raise WeightsError(f"{path.name} is an LM-SPT {spec.name!r}, not {preset!r}")
         return spec

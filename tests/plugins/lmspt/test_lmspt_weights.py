@@ -112,3 +112,12 @@ def test_non_commercial_weights_say_so_once(tmp_path: Path, saved: Path, monkeyp
         warnings.simplefilter("error")
         LMSPT.from_pretrained(path)
         LMSPT.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("stated", ["{", '{"name": "x", "colour": "red"}'])
+def test_a_model_of_another_version_is_refused_with_a_word(saved: Path, tmp_path: Path, stated: str) -> None:
+    from codecbench_lmspt.files import SPEC_KEY
+
+    save_file(load_file(saved), tmp_path / "other.safetensors", metadata={SPEC_KEY: stated})
+    with pytest.raises(WeightsError, match="other.safetensors states a model that this version does not know"):
+        LMSPT.from_pretrained(tmp_path / "other.safetensors")
