@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,14 +137,16 @@ def _clips(results: RunResults, utterance: str, systems: tuple[str, ...]) -> dic
     if not any(files.values()):
         return {}
     files = {ORIGINAL: artifacts.reference(utterance), **files}
-    clips = {}
-    for system, path in files.items():
-        if path is not None:
-            try:
-                clips[system] = make_clip(path)
-            except (OSError, RuntimeError):  # the corpus has gone, or the file cannot be read any more
-                continue
-    return clips
+    with ThreadPoolExecutor() as pool:  # encoders, filters and transforms run beside each other
+        made = pool.map(_clip, files.values())
+        return {system: clip for system, clip in zip(files, made, strict=True) if clip is not None}
+
+
+def _clip(path: Path | None) -> Clip | None:
+    try:
+        return make_clip(path) if path else None
+    except (OSError, RuntimeError):  # the corpus has gone, or the file cannot be read any more
+        return None
 
 
 def _item(

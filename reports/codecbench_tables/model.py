@@ -83,7 +83,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One codec; fewest scored and most failed utterances over the columns of quality that apply to it."""
+    """One codec; fewest scored and most failed utterances over the columns of quality that apply to it.
+
+    Over the other columns where none of quality does.
+    """
 
     codec: CodecInfo
     cells: tuple[Cell, ...]
@@ -132,11 +135,12 @@ def _has_values(results: RunResults, column: Column) -> bool:
 
 def _line(results: RunResults, codec: CodecInfo, columns: tuple[Column, ...]) -> Line:
     cells = _cells(results, codec, columns)
-    counted = [
-        row
+    rows = [
+        (row, _is_ranked(column.metric))
         for row, column in zip((cell.row for cell in cells), columns, strict=True)
-        if row is not None and row.unit != "corpus" and _is_ranked(column.metric) and not _inapplicable(row)
+        if row is not None and row.unit != "corpus" and not _inapplicable(row)
     ]
+    counted = [row for row, is_ranked in rows if is_ranked] or [row for row, _ in rows]
     scored = min((row.n_scored for row in counted), default=0)
     return Line(codec, cells, scored, max((row.num_failed for row in counted), default=0))
 

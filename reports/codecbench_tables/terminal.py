@@ -19,7 +19,7 @@ def summary_table(results: RunResults) -> Table:
     caption = model.caption.replace("Brackets:", "±: longer arm of the")
     table = Table(caption=Text(clean(caption, 2000)), caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     widest = max((len(clean(line.codec.label)) for line in model.lines), default=5)
-    table.add_column("codec", overflow="fold", min_width=min(widest, 20))
+    table.add_column("codec", overflow="fold", width=min(widest, 20))  # a least width would push others off the screen
     for column in model.columns:
         table.add_column(_head(column), justify="right", overflow="fold")
     table.add_column("scored\n/failed", justify="right", no_wrap=True)

@@ -29,8 +29,8 @@ function layoutOf(chart, look, width) {
   const legendRows = Math.ceil(chart.traces.length / (narrow ? 2 : 5));
   const layout = { paper_bgcolor: look.paper, plot_bgcolor: look.paper, font: { color: look.ink, size: narrow ? 11 : 13, family: 'system-ui, sans-serif' },
     margin: { l: 10, r: 14, t: 12, b: 10 }, hovermode: 'closest', dragmode: narrow ? false : 'zoom', hoverlabel: { bgcolor: look.paper, bordercolor: look.line, font: { color: look.ink } },
-    showlegend: chart.traces.length > 1, legend: { orientation: 'h', y: -0.2, yanchor: 'top', x: 0, font: { size: narrow ? 10.5 : 12 } },
-    ...chart.layout, height: chart.height + (chart.traces.length > 1 ? 20 * legendRows : 0) };
+    showlegend: chart.traces.some((trace) => trace.name), legend: { orientation: 'h', y: -0.2, yanchor: 'top', x: 0, font: { size: narrow ? 10.5 : 12 } },
+    ...chart.layout, height: chart.height + (chart.traces.some((trace) => trace.name) ? 20 * legendRows : 0) };
   layout.xaxis = { ...side, automargin: true, ...chart.layout.xaxis };
   layout.yaxis = { ...side, automargin: true, ...chart.layout.yaxis };
   return layout;

@@ -34,7 +34,8 @@ function tokenMap(stream, seconds) {
   return canvas;
 }
 function tokenList(streams) {
-  const details = el('details', {}, el('summary', { textContent: 'Token map as numbers' }));
+  const parts = streams.map((s) => `${s.name} ${s.codes.length} × ${s.rate ? `${figure(s.rate)} a second` : s.frames}`);
+  const details = el('details', {}, el('summary', {}, 'Tokens, from top to bottom: ', bdi(parts.join(', '))));
   details.addEventListener('toggle', () => {
     if (!details.open || details.children.length > 1) return;
     for (const stream of streams) {
