@@ -36,13 +36,19 @@ def ls_command(store: str, as_json: bool) -> int:
     if as_json:
         print_json([vars(holding) for holding in found])
         return 0
-    rows = [
-        (h.kind, h.codec or "(not described)", h.id[:12], f"{h.entries:,}", _size(h.num_bytes), _age(h.age_s),
-         str(h.corrupt or ""), _options(h.facts))
-        for h in found
-    ]  # fmt: skip
-    columns = ("what", "codec", "identity", "entries", "size", "age", "corrupt", "options")
-    print_table(f"{store}: {_size(sum(h.num_bytes for h in found))}", columns, rows)
+    columns: dict[str, list[str]] = {
+        "what": [h.kind for h in found],
+        "codec": [h.codec or "?" for h in found],
+        "identity": [h.id[:8] for h in found],
+        "entries": [f"{h.entries:,}" for h in found],
+        "size": [_size(h.num_bytes) for h in found],
+        "age": [_age(h.age_s) for h in found],
+        "corrupt": [str(h.corrupt or "") for h in found],
+        "options": [_options(h.facts) for h in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    total = _size(sum(h.num_bytes for h in found))
+    print_table(f"{store}: {total}", tuple(shown), zip(*shown.values(), strict=True))
     return 0
 
 

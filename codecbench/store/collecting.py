@@ -84,7 +84,7 @@ def _folder_waste(folder: StoreFolder, needed: np.ndarray, used: np.ndarray) -> 
         if not len(found):
             waste.append(Waste(file.path, file.num_bytes, Why.UNREFERENCED))
     waste += [Waste(file.path, file.num_bytes, why) for file in files if (why := _why(file)) is not None]
-    if len(waste) == sum(file.path.name != IDENTITY for file in files):
+    if waste and len(waste) == sum(file.path.name != IDENTITY for file in files):
         waste += [Waste(f.path, f.num_bytes, Why.UNREFERENCED) for f in files if f.path.name == IDENTITY]
     return waste
 
