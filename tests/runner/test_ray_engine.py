@@ -178,6 +178,40 @@ def test_one_command_on_a_machine_without_ray_running_leaves_nothing_behind(tmp_
     pd.testing.assert_frame_equal(sorted_records(tmp_path / "local"), sorted_records(tmp_path / "ray"))
 
 
+@pytest.mark.slow
+def test_a_lost_node_of_a_cluster_costs_another_attempt(tmp_path: Path) -> None:
+    """The first node that can run tasks goes, with all its actors and their audio, while another one comes."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
+    folder, notes = tmp_path / "corpus", tmp_path / "notes"
+    folder.mkdir()
+    notes.mkdir()
+    corpus = write_corpus(folder, [f"u{i}" for i in range(20)])
+    facts: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 2**28}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0} | facts)
+    try:
+        first = cluster.add_node(num_cpus=2, **facts)
+        command = [
+            *(sys.executable, "-m", "codecbench", "run", "--codecs", "toy-ceiling,toy", "--tasks", "mortal-task"),
+            *("--corpus", str(corpus), "--workers", "1", "--plugin", str(TOY), "--plugin", str(MORTAL)),
+            *("--set", "mortal-level.delay_s=0.2", "--set", f"mortal-level.deaths={notes}", "--reports", "tables"),
+        ]
+        ray_run = [*command, "--engine", "ray", "--address", cluster.address, "--out", str(tmp_path / "ray")]
+        process = subprocess.Popen(ray_run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        while not list(notes.glob("scorer-process-*")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        time.sleep(1.0)
+        cluster.add_node(num_cpus=2, **facts)
+        cluster.remove_node(first, allow_graceful=False)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+    finally:
+        cluster.shutdown()
+    assert len(list(notes.glob("scorer-process-*"))) == 2
+    subprocess.run([*command, "--out", str(tmp_path / "local")], check=True, capture_output=True)
+    pd.testing.assert_frame_equal(sorted_records(tmp_path / "local"), sorted_records(tmp_path / "ray"))
+
+
 def test_a_killed_driver_leaves_no_process_of_its_ray_behind(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'codecbench[ray]'")
     folder, notes = tmp_path / "corpus", tmp_path / "notes"
