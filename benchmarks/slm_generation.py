@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("--caches", default="", help="by commas; all that the device has if not given")
     options = parser.parse_args()
     on_gpu = options.device.startswith("cuda")
-    everything: list[CacheKind] = ["none", "dynamic", "static", *(["graph"] if on_gpu else [])]
+    everything: list[CacheKind] = ["none", "dynamic", "static"]
+    if on_gpu:
+        everything.append("graph")
     caches: list[CacheKind] = options.caches.split(",") if options.caches else everything
     sizes = tuple(int(size) for size in options.codebooks.split(","))
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32

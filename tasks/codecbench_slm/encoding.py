@@ -17,6 +17,7 @@ from codecbench.loading import PreparedCodec, prepare
 from codecbench.options import parse_settings
 from codecbench.plugins import PluginHost
 from codecbench.results import RunResults
+from codecbench.runinfo import FILE_NAME
 from codecbench.runner.config import RunConfig
 from codecbench.runner.progress import Progress, Quiet
 from codecbench.runner.run import run
@@ -59,8 +60,9 @@ class Encodings:
     def records(self) -> tuple[Record, ...]:
         """The records of the codec's rates."""
         frame = self.results.records
-        rows: list[dict[Any, Any]] = frame[frame["codec"] == self.label].to_dict("records")
-        return tuple(Record(**{name: None if value != value else value for name, value in r.items()}) for r in rows)
+        own = frame[frame["codec"] == self.label].astype(object)
+        rows: Any = own.where(own.notna(), None).to_dict("records")
+        return tuple(Record(**row) for row in rows)
 
     def failures(self) -> dict[str, str]:
         """Reason of each utterance that could not be encoded, by id."""
@@ -84,6 +86,9 @@ def encode(place: Workplace, config: SlmConfig, utterances: Sequence[Utterance])
     folder = place.store / "slm"
     manifest = write_manifest(folder / "manifests", utterances)
     name = digest([prepared.label, dict(prepared.encode_identity), manifest.stem])
+    known = _complete(prepared, folder / "tokens" / name, utterances)
+    if known is not None:
+        return known
     request = RunConfig(
         out=folder / "tokens" / name,
         codecs=(prepared.label,),
@@ -98,6 +103,17 @@ def encode(place: Workplace, config: SlmConfig, utterances: Sequence[Utterance])
         command=("codecbench", "slm", "prepare"),
     )
     return Encodings(prepared, run(request, place.progress, place.host).results)
+
+
+def _complete(prepared: PreparedCodec, folder: Path, utterances: Sequence[Utterance]) -> Encodings | None:
+    """Return an earlier run's tokens where it has them of every utterance: then there is nothing to run.
+
+    With several ranks the first one encodes, and the others, which must not write the same files, come here.
+    """
+    if not (folder / FILE_NAME).is_file():
+        return None
+    made = Encodings(prepared, RunResults.load(folder))
+    return made if all(made.get(utterance) is not None for utterance in utterances) else None
 
 
 def require_tokens(encodings: Encodings, utterances: Sequence[Utterance]) -> None:

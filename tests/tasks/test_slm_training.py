@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -166,14 +168,22 @@ def whole(corpus: Path, place: Workplace, tmp_path_factory: pytest.TempPathFacto
     return out
 
 
+def command(out: Path, corpus: Path, place: Workplace, *settings: str) -> list[str]:
+    """The command line of the run ``whole``."""
+    call = [sys.executable, "-c", "from codecbench_slm.cli import train_command as t; t()", "--codec", "tones"]
+    call += ["--out", str(out), "--store", str(place.store), "--plugin", str(PLUGIN), "--data", f"{corpus},dev=2"]
+    return call + [part for setting in (*TINY, *SHORT, *settings) for part in ("--set", setting)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | more
+
+
 def test_a_killed_run_resumes_to_the_same_weights(whole: Path, corpus: Path, place: Workplace, tmp_path: Path) -> None:
     """Killed by SIGKILL right after a checkpoint, in a process of its own."""
     out = tmp_path / "killed"
-    call = [sys.executable, "-c", "from codecbench_slm.cli import train_command as t; t()", "--codec", "tones"]
-    call += ["--out", str(out), "--store", str(place.store), "--plugin", str(PLUGIN), "--data", f"{corpus},dev=2"]
-    # So many steps cannot end before the kill; the schedule of the rate is that of the configuration resumed below.
-    call += [part for setting in (*TINY, *SHORT, "log.every_steps=1") for part in ("--set", setting)]
-    process = subprocess.Popen([*call, "--minutes", "5"], stdout=subprocess.PIPE, text=True)
+    call = command(out, corpus, place, "log.every_steps=1")
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True, env=environment())
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("step 4/"):
@@ -204,6 +214,26 @@ def test_a_stop_that_was_asked_for_resumes_to_the_same_weights(
 def test_micro_batches_change_nothing(whole: Path, corpus: Path, place: Workplace, tmp_path: Path) -> None:
     config = configured(corpus, *SHORT, "micro_batches=2", data=",dev=2")
     train.train(config, tmp_path, place, resume=False)
+    for name, value in _weights(whole).items():
+        torch.testing.assert_close(_weights(tmp_path)[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one(whole: Path, corpus: Path, place: Workplace, tmp_path: Path) -> None:
+    """Two processes with half the batch each, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    call = command(tmp_path, corpus, place)
+    ranks = [
+        subprocess.Popen(call, env=environment(**shared, RANK=rank, LOCAL_RANK=rank), stdout=subprocess.PIPE, text=True)
+        for rank in ("0", "1")
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], outputs
+    assert "2 x cpu" in outputs[0]
+    assert load_trained(tmp_path).facts.audio_s == pytest.approx(load_trained(whole).facts.audio_s)
     for name, value in _weights(whole).items():
         torch.testing.assert_close(_weights(tmp_path)[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
