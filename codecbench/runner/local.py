@@ -29,7 +29,7 @@ class LocalEngine(Engine):
     def wait(self, workers: Sequence[TaskWorker], seconds: float) -> Sequence[TaskWorker]:
         """Wait for the pipes."""
         by_connection = {worker.connection: worker for worker in cast(Sequence[Worker], workers)}
-        return [by_connection[connection] for connection in wait(list(by_connection), seconds)]  # type: ignore[index]
+        return [by_connection[connection] for connection in wait(list(by_connection), seconds)]
 
     def _scorer(self, index: int) -> Worker:
         name = f"metrics-{index}"
