@@ -3,9 +3,9 @@
     python benchmarks/ray_overhead.py [--utterances N] [--repeats N] [--out FILE]
 
 Overhead: a synthetic corpus of short utterances through ``identity`` with one cheap scorer, so that little but the
-engine is at work. The same work is done with two sizes of corpus: the slope is the cost of an utterance, the rest that of
-starting. Scaling: PESQ and STOI of the same corpus with one and with two metric workers. Runs of the engines alternate;
-the median of the repeats is taken. Reports and timings are left out.
+engine is at work. The same work is done with two sizes of corpus: the slope is the cost of an utterance, the rest that
+of starting. Scaling: PESQ and STOI of the same corpus with one and with two metric workers. Runs of the engines
+alternate; the median of the repeats is taken. Reports and timings are left out.
 """
 
 from __future__ import annotations

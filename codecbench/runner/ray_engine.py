@@ -116,10 +116,12 @@ class RayEngine(Engine):
                     object_store_memory=OBJECT_STORE_BYTES,
                     **options,
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = f"at '{self.address}'" if self.address else "on this machine"
-            remedy = "start one with 'ray start --head', or leave out --address" if self.address else "see /tmp/ray"
-            raise CodecbenchError(f"no Ray could be had {where}: {error}; {remedy}") from error
+        except Exception as error:  # Ray raises bare ones too, of a start that takes more than 30 s for example
+            if self.address:
+                remedy = "start one with 'ray start --head', or leave out --address"
+                raise CodecbenchError(f"no Ray could be had at '{self.address}': {error}; {remedy}") from error
+            message = f"Ray did not start on this machine: {error}; give the same command again when it is less busy"
+            raise CodecbenchError(f"{message}, or use --engine local") from error
 
     def _num_cpus(self) -> int:
         """Cores that a Ray of our own is told it has: codecs and metrics overlap here as in the local engine."""
