@@ -7,6 +7,7 @@ and the CRC-32 of all that precedes it (u32).
 from __future__ import annotations
 
 import json
+import stat
 import struct
 import zlib
 from dataclasses import asdict, dataclass
@@ -60,12 +61,12 @@ def write_token_file(path: Path, content: TokenFile) -> None:
 def read_token_file(path: Path) -> TokenFile:
     """Read a token file; raises BadInput for one that is missing, too large, cut, altered or of another format."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE_BYTES:
+            raise BadInput(f"{path}: no file of at most {MAX_FILE_BYTES >> 20} MiB, so it is no token file")
+        data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read ({error})") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise BadInput(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB, so it is no token file")
     return _parse(data, path)
 
 

@@ -52,12 +52,11 @@ def _transcribed(folder: Path, name: str, text: str) -> Utterance:
 def _text(file: Path) -> str:
     """Read a text file; raises BadInput for one that cannot be read or is larger than any transcript."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_TEXT_BYTES + 1)
+        if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
+            raise BadInput(f"{file} is no file of at most {MAX_TEXT_BYTES} bytes, so it is no transcript")
+        data = file.read_bytes()
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror})") from error
-    if len(data) > MAX_TEXT_BYTES:
-        raise BadInput(f"{file} is larger than {MAX_TEXT_BYTES} bytes, so it is no transcript")
     return data.decode("utf-8", errors="replace").replace("\0", "\ufffd")
 
 
