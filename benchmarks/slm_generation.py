@@ -31,7 +31,7 @@ from codecbench_slm.sequences import Example, Layout
 HERE = Path(__file__).resolve().parent
 # The shipped small configuration, and the sizes of the paper's smaller backbone.
 PRESETS = {
-    "small": ModelConfig(layers=6, width=256, heads=4, feed_forward=1024),
+    "small": ModelConfig(layers=4, width=192, heads=4, feed_forward=768),
     "qwen-0.5b": ModelConfig(layers=24, width=896, heads=14, feed_forward=4864),
 }
 TEXT_IDS, PROMPT_IDS = 100, 60
