@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-# Outputs for each second that a fluent speaker's characters need; slower codes give several outputs each.
+# Outputs for each second that a fluent speaker's characters need; each step of the GRU gives several.
 OUTPUT_RATE_HZ = 50.0
+# Faster codes are averaged down to about this before the GRU, so that every codec costs about the same.
+STEP_RATE_HZ = 12.5
 WIDTH = 128
 BATCH = 8
 LEARNING_RATE = 2e-3
@@ -27,14 +29,15 @@ class Example:
 class CodeRecognizer(nn.Module):
     """Sums the embeddings of all codebooks, looks around itself, and names characters.
 
-    Two convolutions and a bidirectional GRU over codes; ``upsampling`` outputs for each frame, so that codes slower
-    than speech can spell it. Source of the loss: Graves et al., "Connectionist temporal classification", ICML 2006;
-    the embeddings start from nothing, as a language model's do.
+    Two convolutions over codes, means of ``pooling`` frames, a bidirectional GRU over those, and ``upsampling`` outputs
+    for each, so that codes slower than speech can spell it. The embeddings start from nothing, as a language model's do.
+    Source of the loss: Graves et al., "Connectionist temporal classification", ICML 2006.
     """
 
     def __init__(self, codebook_sizes: Sequence[int], num_characters: int, frame_rate_hz: float) -> None:
         super().__init__()
-        self.upsampling = max(1, math.ceil(OUTPUT_RATE_HZ / frame_rate_hz))
+        self.pooling = max(1, round(frame_rate_hz / STEP_RATE_HZ))
+        self.upsampling = math.ceil(OUTPUT_RATE_HZ * self.pooling / frame_rate_hz)
         self.embeddings = nn.ModuleList(nn.Embedding(size, WIDTH) for size in codebook_sizes)
         self.convolutions = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 5, padding=2) for _ in range(2))
         self.dropout = nn.Dropout(0.1)
@@ -42,7 +45,7 @@ class CodeRecognizer(nn.Module):
         self.output = nn.Linear(2 * WIDTH, self.upsampling * (num_characters + 1))
 
     def forward(self, codes: torch.Tensor, num_frames: torch.Tensor) -> torch.Tensor:
-        """Return log probabilities [B, F × upsampling, characters + 1] for codes int64 [B, K, F]."""
+        """Return log probabilities [B, outputs, characters + 1] for codes int64 [B, K, F] and their true frames [B]."""
         inside = (torch.arange(codes.shape[2])[None] < num_frames[:, None])[..., None]
         embedded = torch.stack([book(codes[:, k]) for k, book in enumerate(self.embeddings)]).sum(0) * inside
         hidden = embedded
@@ -50,9 +53,17 @@ class CodeRecognizer(nn.Module):
             seen = convolution(hidden.transpose(1, 2)).transpose(1, 2)
             hidden = self.dropout(nn.functional.gelu(seen)) * inside
         hidden = embedded + hidden
-        packed = nn.utils.rnn.pack_padded_sequence(hidden, num_frames, batch_first=True, enforce_sorted=False)
+        hidden = nn.functional.pad(hidden, (0, 0, 0, -hidden.shape[1] % self.pooling))
+        hidden = hidden.unflatten(1, (-1, self.pooling)).mean(2)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            hidden, self.num_steps(num_frames), batch_first=True, enforce_sorted=False
+        )
         hidden, _ = nn.utils.rnn.pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)
         return self.output(hidden).unflatten(2, (self.upsampling, -1)).flatten(1, 2).log_softmax(-1)
+
+    def num_steps(self, num_frames: torch.Tensor) -> torch.Tensor:
+        """Return the steps of the GRU, int64 [B], for as many frames."""
+        return -(-num_frames // self.pooling)
 
 
 def train(model: CodeRecognizer, examples: Sequence[Example], steps: int) -> None:
@@ -70,7 +81,9 @@ def train(model: CodeRecognizer, examples: Sequence[Example], steps: int) -> Non
         optimizer.zero_grad()
         targets = torch.cat([e.characters for e in batch])
         lengths = torch.tensor([len(e.characters) for e in batch])
-        loss(model(codes, frames).transpose(0, 1), targets, frames * model.upsampling, lengths).backward()
+        loss(
+            model(codes, frames).transpose(0, 1), targets, model.num_steps(frames) * model.upsampling, lengths
+        ).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
