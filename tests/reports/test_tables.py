@@ -141,6 +141,19 @@ def test_terminal_table_has_every_codec_and_fits(results: RunResults) -> None:
     assert any("lyra" in note.plain for note in terminal_notes(results))
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_terminal_table_loses_nothing_on_a_narrow_screen(results: RunResults, width: int) -> None:
+    lines = printed(results, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "54/6" in " ".join(lines)
+    for codec in results.info.codecs:
+        counts = "unavail." if codec.unavailable else "/"
+        row = next(line for line in lines if line.split() and codec.label.startswith(line.split()[0]))
+        assert counts in row.split()[-1]
+    caption = " ".join(" ".join(lines).split())  # folded, no word of it cut off
+    assert f"{results.summary.settings.resamples} paired bootstrap resamples" in caption
+
+
 def test_the_end_of_a_run_prints_table_and_notes(results: RunResults) -> None:
     registrar = PluginRegistrar("tables")
     register_reports(registrar.report)
