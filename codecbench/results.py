@@ -157,7 +157,7 @@ def _read_shards(folder: Path) -> pd.DataFrame:
     tables = []
     for path in sorted(folder.glob("*.parquet")):
         try:
-            tables.append(pq.read_table(path))
+            tables.append(pq.read_table(path, read_dictionary=list(_CATEGORIES)))
         except (OSError, pa.ArrowException) as error:
             raise CodecbenchError(f"{path} cannot be read ({error}); delete it and run again to remake it") from error
     if not tables:
@@ -172,9 +172,26 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         if name in _NUMBERS:
             columns[name] = pd.to_numeric(frame[name]).astype("float64")
         else:
-            text = frame[name].astype("object").where(frame[name].notna(), "").astype(str)
-            columns[name] = text.astype("category") if name in _CATEGORIES else text
+            columns[name] = _categories(frame[name]) if name in _CATEGORIES else _text(frame[name])
     return pd.DataFrame(columns)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    if column.isna().any():
+        column = column.astype("object").where(column.notna(), "")
+    return column.astype(str)
+
+
+def _categories(column: pd.Series) -> pd.Series:
+    """Return text as categories in alphabetical order; one that is read as categories is never spelt out."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return _text(column).astype("category")
+    used = column.cat.remove_unused_categories()
+    if used.hasnans:
+        used = used.cat.add_categories(sorted({""} - set(used.cat.categories))).fillna("")
+    return used.cat.rename_categories(used.cat.categories.astype(str)).cat.set_categories(
+        sorted(map(str, used.cat.categories))
+    )
 
 
 def _refuse_conflicts(frame: pd.DataFrame, where: str) -> None:
