@@ -296,3 +296,21 @@ def test_a_message_that_is_cut_short_is_told(memory: int) -> None:
     for end in range(1, len(pipe.getvalue())):
         with pytest.raises(ProtocolError, match="ends after"):
             Channel(io.BytesIO(pipe.getvalue()[:end]), io.BytesIO(), memory, memory).receive()
+
+
+def test_a_token_file_is_not_read_where_it_is_too_large_or_none(folder: Path) -> None:
+    large = folder / "large.cbt"
+    with large.open("wb") as file:
+        file.write(token_file.MAGIC)
+        file.truncate(token_file.MAX_FILE_BYTES + 1)
+    os.mkfifo(folder / "pipe.cbt")
+    for name in ("large.cbt", "pipe.cbt", "missing.cbt", "n" * 5000, "nul\0", "."):
+        with little_memory(), pytest.raises(BadInput):
+            read_token_file(folder / name)
+
+
+def test_a_token_file_that_asks_for_days_of_audio_is_refused(folder: Path) -> None:
+    packed = PackedUtterance("bitstream", 16000 * 3600 * 48, json.dumps({"format": 1, "bits": 8}), b"x")
+    token_file.write_token_file(folder / "days.cbt", token_file.TokenFile("toy", "1", "abc", 16000, packed))
+    with pytest.raises(BadInput, match="of 3600 s at most"):
+        read_token_file(folder / "days.cbt")

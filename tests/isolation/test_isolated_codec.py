@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from codecbench import BadInput, Batch, Bitstream, Codec, Unavailable, Utterance
+from codecbench import BadInput, Batch, Bitstream, Codec, CodecbenchError, CodecContext, Unavailable, Utterance
+from codecbench.isolation.channel import MAGIC
 from codecbench.isolation.codec import IsolatedCodec
-from codecbench.isolation.process import IsolationError
+from codecbench.isolation.environments import Environment
+from codecbench.isolation.placing import PluginOrigin
+from codecbench.isolation.process import IsolationError, WorkerProcess
 from tests.isolation.conftest import open_levels
 
 
@@ -96,3 +101,31 @@ def test_a_process_that_hangs_ends_with_the_one_that_asked_it(environments: dict
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, "the worker process outlived its owner"
         time.sleep(0.05)
+
+
+def test_another_version_of_the_plugin_is_told_with_both_versions(codec: Codec) -> None:
+    assert isinstance(codec, IsolatedCodec)
+    newer = replace(codec.spec, version="2")
+    with pytest.raises(IsolationError, match="'levels-one' is version 1 in its environment and 2 here"):
+        IsolatedCodec(newer, CodecContext(options={"fault": ""}), codec._place)
+
+
+@pytest.mark.parametrize(
+    ("says", "part"),
+    [
+        (b"Segmentation fault, says a shell", "expected a message of the worker protocol, found b'Segmentati'"),
+        (struct.pack("<4sHI", MAGIC, 9, 2) + b"{}", "speaks version 9 of the worker protocol, this one 1"),
+        (struct.pack("<4sHI", MAGIC, 1, 99) + b"{}", "ends after 2 of 99 bytes"),
+        (b"", "exited with code 0"),
+    ],
+)
+def test_what_does_not_speak_the_protocol_is_told(tmp_path: Path, says: bytes, part: str) -> None:
+    (tmp_path / "said").write_bytes(says)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\ncat {tmp_path}/said\n")
+    python.chmod(0o755)
+    environment = Environment("strange", tmp_path, (), "3.11", inherits=False)
+    with pytest.raises(CodecbenchError, match=part) as error:
+        WorkerProcess(environment, PluginOrigin("strange", "strange"))
+    assert "the environment of plugin 'strange'" in str(error.value)
