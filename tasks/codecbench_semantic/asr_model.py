@@ -30,7 +30,7 @@ class CodeRecognizer(nn.Module):
     """Sums the embeddings of all codebooks, looks around itself, and names characters.
 
     Two convolutions over codes, means of ``pooling`` frames, a bidirectional GRU over those, and ``upsampling`` outputs
-    for each, so that codes slower than speech can spell it. The embeddings start from nothing, as a language model's do.
+    for each, so that codes slower than speech can spell it. Embeddings start from nothing, as a language model's do.
     Source of the loss: Graves et al., "Connectionist temporal classification", ICML 2006.
     """
 
