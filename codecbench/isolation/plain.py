@@ -1,19 +1,24 @@
-"""Contract objects as plain data and arrays, and back: what a codec is given and returns, over the worker protocol."""
+"""Contract objects as plain data and arrays, and back: what a codec is given and returns, over the worker protocol.
+
+torch is imported where there are tensors only: asking a plugin what it has should not wait for it.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from codecbench.contracts.audio import Batch, Utterance, Waveforms
 from codecbench.contracts.encoded import AudioPassthrough, Bitstream, Tokens, TokenStream
 from codecbench.isolation.channel import Message, ProtocolError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import torch
+
 _CLASSES: dict[str, type] = {
     c.__name__: c for c in (Batch, Utterance, Waveforms, Tokens, TokenStream, Bitstream, AudioPassthrough)
 }
@@ -37,19 +42,12 @@ def from_message(message: Message) -> Any:
         raise ProtocolError(f"a message cannot be restored: {type(error).__name__}: {error}") from error
 
 
-def expect(value: object, wanted: type[T]) -> T:
-    """Return ``value`` if it is of the class ``wanted``; raises ProtocolError for another."""
-    if not isinstance(value, wanted):
-        raise ProtocolError(f"expected {wanted.__name__}, got {type(value).__name__}")
-    return value
-
-
 def _plain(value: Any, arrays: list[np.ndarray]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, torch.Tensor):
+    if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
         return _numbered("Tensor", _to_numpy(value), arrays)
     if isinstance(value, bytes):
         return _numbered("bytes", np.frombuffer(value, np.uint8), arrays)
@@ -71,6 +69,8 @@ def _numbered(kind: str, array: np.ndarray, arrays: list[np.ndarray]) -> dict[st
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    import torch
+
     tensor = tensor.detach().to("cpu")
     if tensor.dtype is torch.bfloat16:  # NumPy has no such type
         tensor = tensor.float()
@@ -85,6 +85,8 @@ def _restored(value: Any, arrays: tuple[np.ndarray, ...]) -> Any:
         return value
     kind = value.get(_TYPE)
     if kind == "Tensor":
+        import torch
+
         return torch.from_numpy(_array(value, arrays))
     if kind == "bytes":
         return _array(value, arrays).astype(np.uint8).tobytes()

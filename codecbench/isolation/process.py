@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from codecbench.contracts.codec import CapabilityError
 from codecbench.errors import BadInput, CodecbenchError, Unavailable, UsageError
@@ -46,9 +46,8 @@ class WorkerProcess:
         self._memory = [memory_file(), memory_file()]
         self._process = self._started(environment, origin)
         self._end = weakref.finalize(self, _end, self._process, self._memory)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._channel = Channel(self._process.stdout, self._process.stdin, self._memory[0], self._memory[1])  # type: ignore[arg-type]
+        self._replies = cast(BinaryIO, self._process.stdout)
+        self._channel = Channel(self._replies, cast(BinaryIO, self._process.stdin), *self._memory)
         self.codecs = self._greeted(origin)
 
     def _started(self, environment: Environment, origin: PluginOrigin) -> subprocess.Popen[bytes]:
@@ -109,7 +108,7 @@ class WorkerProcess:
         from codecbench.isolation.plain import from_message
 
         # At most one answer is under way, so nothing waits in the stream's buffer.
-        if not select.select([self._process.stdout], [], [], limit_s)[0]:
+        if not select.select([self._replies], [], [], limit_s)[0]:
             self.stop()
             raise IsolationError(f"in {self._where}, the process did not answer within {limit_s:g} s and was ended")
         try:
