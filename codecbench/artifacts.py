@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -95,11 +95,11 @@ def _relative_folder(stated: str, folder: Path) -> str:
 
 
 class Artifacts:
-    """The index of one run, looked up by codec label and utterance id."""
+    """The index of one run, looked up by codec label and utterance id; rows stay in columns until asked for."""
 
     def __init__(self, folder: Path, rows: Iterable[Artifact]) -> None:
         self._folder = folder
-        self._rows = {(row.codec, row.utterance_id): row for row in rows}
+        self._table = pa.Table.from_pylist([vars(row) for row in rows], schema=SCHEMA)
         self._stores: dict[str, TokenStore] = {}
 
     @classmethod
@@ -109,22 +109,40 @@ class Artifacts:
         Raises CodecbenchError where it cannot be read.
         """
         path = folder / FILE_NAME
-        if not path.is_file():
-            return cls(folder, ())
-        try:
-            rows = pq.read_table(path, schema=SCHEMA).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise CodecbenchError(f"{path} cannot be read ({error}); run again to remake it") from error
-        # An index from before a column there was has nulls in it.
-        filled = ({name: value for name, value in row.items() if value is not None} for row in rows)
-        optional = {"text": None}
-        return cls(
-            folder, (Artifact(**(optional | row | {"streams": tuple(row.get("streams", ()))})) for row in filled)
-        )
+        found = cls(folder, ())
+        if path.is_file():
+            try:
+                found._table = pq.read_table(path, schema=SCHEMA).combine_chunks()
+            except (OSError, pa.ArrowException) as error:
+                raise CodecbenchError(f"{path} cannot be read ({error}); run again to remake it") from error
+        return found
 
     @cached_property
-    def _by_utterance(self) -> dict[str, Artifact]:
-        return {utterance: row for (_, utterance), row in self._rows.items()}
+    def _places(self) -> dict[str, dict[str, int]]:
+        """Row of each codec's utterances."""
+        places: dict[str, dict[str, int]] = {}
+        ids: dict[str, str] = {}  # each id once in memory, not once for each codec
+        start = 0
+        for batch in self._table.select(["codec", "utterance_id"]).to_batches(max_chunksize=_BLOCK):
+            for place, (codec, name) in enumerate(zip(*(column.to_pylist() for column in batch), strict=True), start):
+                places.setdefault(codec, {})[ids.setdefault(name, name)] = place
+            start += len(batch)
+        return places
+
+    @cached_property
+    def _by_utterance(self) -> dict[str, int]:
+        return {utterance: place for places in self._places.values() for utterance, place in places.items()}
+
+    def _row(self, place: int | None) -> Artifact | None:
+        if place is None:
+            return None
+        row = {name: self._table[name][place].as_py() for name in SCHEMA.names}
+        # An index from before a column there was has nulls in it.
+        known = {name: value for name, value in row.items() if value is not None}
+        return Artifact(**({"text": None} | known | {"streams": tuple(row["streams"] or ())}))
+
+    def _of(self, utterance_id: str) -> Artifact | None:
+        return self._row(self._by_utterance.get(utterance_id))
 
     @property
     def utterances(self) -> tuple[str, ...]:
@@ -134,30 +152,32 @@ class Artifacts:
     @property
     def rows(self) -> tuple[Artifact, ...]:
         """All rows, with absolute paths."""
-        return tuple(self._absolute(row) for row in self._rows.values())
+        found = (self._row(place) for places in self._places.values() for place in places.values())
+        return tuple(self._absolute(row) for row in found if row is not None)
 
     def _absolute(self, row: Artifact) -> Artifact:
         stated = {name: getattr(row, name) for name in _PATHS}
-        return replace(row, **{name: _located(self._folder, path) for name, path in stated.items() if path})
+        located: dict[str, Any] = {name: _located(self._folder, path) for name, path in stated.items() if path}
+        return replace(row, **located)
 
     def audio_sha256(self, utterance_id: str) -> str:
         """Digest of the corpus' audio file, empty where it is not known."""
-        row = self._by_utterance.get(utterance_id)
+        row = self._of(utterance_id)
         return row.audio_sha256 if row else ""
 
     def text(self, utterance_id: str) -> str | None:
         """Transcript as the corpus states it, or None."""
-        row = self._by_utterance.get(utterance_id)
+        row = self._of(utterance_id)
         return row.text if row else None
 
     def reference(self, utterance_id: str) -> Path | None:
         """Audio file of the corpus, or None where it is unknown or gone."""
-        row = self._by_utterance.get(utterance_id)
+        row = self._of(utterance_id)
         return self._existing(row.reference) if row else None
 
     def audio(self, codec: str, utterance_id: str) -> Path | None:
         """Decoded audio, or None where none was kept."""
-        row = self._rows.get((codec, utterance_id))
+        row = self._row(self._places.get(codec, {}).get(utterance_id))
         return self._existing(row.audio) if row else None
 
     def tokens(self, codec: str, utterance_id: str) -> Encoded | None:
@@ -165,7 +185,7 @@ class Artifacts:
         from codecbench.contracts.encoded import decoded_part
         from codecbench.store.tokens import TokenStore
 
-        row = self._rows.get((codec, utterance_id))
+        row = self._row(self._places.get(codec, {}).get(utterance_id))
         if row is None:
             return None
         if row.token_folder not in self._stores:

@@ -189,9 +189,8 @@ def _categories(column: pd.Series) -> pd.Series:
     used = column.cat.remove_unused_categories()
     if used.hasnans:
         used = used.cat.add_categories(sorted({""} - set(used.cat.categories))).fillna("")
-    return used.cat.rename_categories(used.cat.categories.astype(str)).cat.set_categories(
-        sorted(map(str, used.cat.categories))
-    )
+    names = [str(name) for name in used.cat.categories]
+    return used.cat.rename_categories(names).cat.set_categories(sorted(names))
 
 
 def _refuse_conflicts(frame: pd.DataFrame, where: str) -> None:

@@ -110,8 +110,7 @@ class Gaps:
     @property
     def todo(self) -> np.ndarray:
         """Utterances that the codec has to be asked for: bool [utterances]."""
-        found: np.ndarray = self.scores.any(axis=(0, 1)) | self.audio.any(axis=0)
-        return found
+        return np.asarray(self.scores.any(axis=(0, 1)) | self.audio.any(axis=0))
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def _lacking(
     group: CodecGroup, planned: PlannedUtterance, scorers: Sequence[PreparedScorer], gaps: Gaps, place: int
 ) -> _Lacking:
     missing = {
-        lane.label: tuple(scorers[i] for i in np.flatnonzero(gaps.scores[row, :, place]))
+        lane.label: tuple(scorers[int(i)] for i in np.flatnonzero(gaps.scores[row, :, place]))
         for row, lane in enumerate(group.lanes)
     }
     labels = np.array([lane.label for lane in group.lanes], object)

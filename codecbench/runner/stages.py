@@ -137,7 +137,9 @@ def median_length(table: UtteranceTable) -> list[PlannedUtterance]:
     usable = np.flatnonzero(durations > 0)
     order = usable[np.argsort(durations[usable], kind="stable")]
     middle = max(0, (len(order) - TIMED_UTTERANCES) // 2)
-    return sorted(table.at(order[middle : middle + TIMED_UTTERANCES]), key=lambda p: (p.duration_s, p.position))
+    return sorted(
+        table.at(order[middle : middle + TIMED_UTTERANCES].tolist()), key=lambda p: (p.duration_s, p.position)
+    )
 
 
 def probed_utterances(table: UtteranceTable, count: int) -> list[PlannedUtterance]:

@@ -85,7 +85,7 @@ class ShardIndex:
             wanted = np.repeat(found.rows[places] - (ends - counts), counts) + np.arange(counts.sum())
             rows = table.take(pa.array(wanted)).to_pylist()
             for place, start, end in zip(places, ends - counts, ends, strict=True):
-                result[keys[place]] = rows[start:end]
+                result[keys[int(place)]] = rows[start:end]
         return result
 
     def _part(self, path: StorePath) -> _Run | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_a_changed_option_of_a_codec_redoes_what_depends_on_it(ask: Ask, toy_run
         found = ask(settings=settings)
         assert todo(found.works) == expected
         assert set(found.late) == {LateWork("corpus", label, "toy-corpus") for label in ("toy", "toy@1")}
-        _does_exactly(found, lambda given=settings: toy_run(codecs=CODECS, settings=given), tmp_path)
+        _does_exactly(found, partial(toy_run, codecs=CODECS, settings=settings), tmp_path)
         assert todo(ask(settings=settings).works) == {"toy-ceiling": {}, "toy": {}, "toy@1": {}}
 
 
@@ -104,7 +105,7 @@ def test_another_version_of_a_metric_redoes_its_scores(
     assert todo(found.works) == {"toy-ceiling": {"encode": 10, **redone}, "toy": redone, "toy@1": redone}
     assert found.estimate.unknown == ()
     assert found.estimate.wall_s > 0
-    _does_exactly(found, lambda: toy_run(codecs=CODECS, plugin_files=(newer_plugin,)), tmp_path)
+    _does_exactly(found, partial(toy_run, codecs=CODECS, plugin_files=(newer_plugin,)), tmp_path)
 
 
 def _does_exactly(found: Preview, act: Callable[[], RunOutcome], tmp_path: Path) -> None:
