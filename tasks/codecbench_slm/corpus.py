@@ -86,13 +86,13 @@ def seconds_of(utterance: Utterance) -> float:
 
 
 def write_manifest(folder: Path, utterances: Sequence[Utterance]) -> Path:
-    """Write utterances as a manifest that ``codecbench run`` reads, named by their contents."""
+    """Write utterances as a manifest that ``codecbench run`` reads; one set of them has one name, in any order."""
     rows = [
         {
             "id": u.id, "audio": str(u.audio.absolute()), "text": u.text, "speaker": u.speaker, "language": u.language,
             "sha256": u.sha256,
         }
-        for u in utterances
+        for u in sorted(utterances, key=lambda u: u.id)
     ]  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest(rows)[:16]}.jsonl"

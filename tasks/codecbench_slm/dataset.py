@@ -54,7 +54,8 @@ def open_dataset(place: Workplace, config: SlmConfig) -> Dataset:
     """
     split = read_sources(place.host.registry, config.data)
     used = split.train + split.dev
-    encodings = encode(place, config, used)
+    # All together, though the test set is not used here: one run of the codec then serves training and evaluation.
+    encodings = encode(place, config, split.everything)
     require_tokens(encodings, used)
     speech = SpeechFormat.of(encodings.prepared.label, encodings.prepared.spec, encodings.get(split.train[0]))
     text = make_text(config, split)

@@ -51,14 +51,14 @@ def evaluate(folders: Sequence[Path], out: Path, place: Workplace, request: Eval
     """
     groups = group_models(folders)
     config = load_config(next(iter(groups.values()))[0])
-    test = test_utterances(place, config.data, request)
+    test, encoded = test_utterances(place, config.data, request)
     scorers = tts_scorers(place, request.recognizers, request.settings)
     metrics = metrics_of(scorers)
     records = list(_ceiling(place, test, scorers, metrics, request))
     infos = [codec_info(prepare(place.host.registry, CEILING, {}, place.device), CEILING)]
     artifacts: list[Artifact] = []
     for label, part in groups.items():
-        codec = _Codec(place, label, part, test, scorers, request)
+        codec = _Codec(place, label, part, test, encoded, scorers, request)
         records += codec.records(metrics)
         infos.append(codec.info())
         artifacts += codec.artifacts(out)
@@ -69,15 +69,18 @@ def evaluate(folders: Sequence[Path], out: Path, place: Workplace, request: Eval
     return RunResults.load(out)
 
 
-def test_utterances(place: Workplace, data: DataConfig, request: EvalRequest) -> tuple[Utterance, ...]:
-    """The utterances to evaluate on: what training held out, or other sources whole."""
+def test_utterances(
+    place: Workplace, data: DataConfig, request: EvalRequest
+) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
+    """The utterances to evaluate on (what training held out, or other sources whole), and those to encode with them."""
     if request.sources:
-        test = tuple(u for path in request.sources for u in usable(place.host.registry, path, data))
+        test = encoded = tuple(u for path in request.sources for u in usable(place.host.registry, path, data))
     else:
-        test = read_sources(place.host.registry, data).test
+        split = read_sources(place.host.registry, data)
+        test, encoded = split.test, split.everything
     if not test:
         raise UsageError("no test utterances: hold some out in training ([[data.sources]] test = N) or give --data")
-    return test[: request.limit]
+    return test[: request.limit], encoded
 
 
 def group_models(folders: Sequence[Path]) -> dict[str, list[Path]]:
@@ -104,13 +107,14 @@ class _Codec:
     label: str
     folders: Sequence[Path]
     test: Sequence[Utterance]
+    encoded: Sequence[Utterance]
     scorers: Sequence[PreparedScorer]
     request: EvalRequest
 
     @cached_property
     def encodings(self) -> Encodings:
         """The tokens of the test utterances; what the store lacks is encoded."""
-        made = encode(self.place, load_config(self.folders[0]), self.test)
+        made = encode(self.place, load_config(self.folders[0]), self.encoded)
         require_tokens(made, self.test)
         return made
 
@@ -122,7 +126,8 @@ class _Codec:
     def records(self, metrics: Mapping[str, MetricSpec]) -> Iterator[Record]:
         """Yield the rates of the tokens and the merged figures of all seeds."""
         found: dict[int, dict[str, list[Measurement]]] = {}
-        rates = (record for record in self.encodings.records() if record.metric in metrics)
+        tested = {utterance.id for utterance in self.test}
+        rates = (r for r in self.encodings.records() if r.metric in metrics and r.utterance_id in tested)
         yield from (replace(record, codec=self.label) for record in rates)
         for folder in self.folders:
             subject = self._subject(folder)

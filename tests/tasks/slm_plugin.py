@@ -65,10 +65,9 @@ class ToneCodec(Codec):
         frames = -(-batch.num_samples // HOP)
         audio = torch.nn.functional.pad(batch.audio[:, 0], (0, int(frames.max()) * HOP - batch.audio.shape[-1]))
         level = torch.stack([torch.from_numpy(levels(row.numpy())) for row in audio])
-        streams = [TokenStream("semantic", level[:, None], frames, RATE_HZ / HOP, (LEVELS,))]
-        if len(self.spec.streams) > 1:
-            streams.append(TokenStream("acoustic", (level % 2)[:, None], frames, RATE_HZ / HOP, (len(TONES),)))
-        return Tokens(tuple(streams), batch.num_samples)
+        semantic = TokenStream("semantic", level[:, None], frames, RATE_HZ / HOP, (LEVELS,))
+        acoustic = TokenStream("acoustic", (level % 2)[:, None], frames, RATE_HZ / HOP, (len(TONES),))
+        return Tokens((semantic, acoustic), batch.num_samples)
 
     def decode(self, encoded: Encoded, mode: str = "full") -> Waveforms:
         assert isinstance(encoded, Tokens)
@@ -105,7 +104,6 @@ def register_codecs(register: Any) -> None:
     semantic = StreamSpec(RATE_HZ / HOP, (LEVELS,), "semantic")
     acoustic = StreamSpec(RATE_HZ / HOP, (len(TONES),), "acoustic")
     register(_spec("tones", streams=(semantic, acoustic), truncatable=True), ToneCodec)
-    register(_spec("tones-one", streams=(semantic,)), ToneCodec)
     register(_spec("tones-bytes"), BytesCodec)
 
 
