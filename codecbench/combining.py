@@ -76,7 +76,8 @@ def _differences(a: RunResults, b: RunResults) -> Iterator[tuple[str, Any, Any]]
     for fact in ("name", "num_utterances", "duration_s"):
         yield from _unequal(f"corpora ({fact})", getattr(a.info.corpus, fact), getattr(b.info.corpus, fact))
     for utterance in pair_utterances(a, b).other_audio:
-        yield f"audio files of '{utterance}'", *(run.artifacts.audio_sha256(utterance)[:12] for run in (a, b))
+        first, second = (run.artifacts.audio_sha256(utterance)[:12] for run in (a, b))
+        yield f"audio files of '{utterance}'", first, second
     yield from _unequal("recognisers", _plain(a.info.recognizers), _plain(b.info.recognizers))
     for name, metric in a.metrics.items():
         if name in b.metrics:

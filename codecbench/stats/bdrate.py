@@ -45,8 +45,8 @@ class Delta:
 
     def on(self, scale: Callable[[float], float]) -> Delta:
         """Return the same on another, rising scale."""
-        moved = (None if v is None else float(scale(v)) for v in (self.estimate, self.ci_low, self.ci_high))
-        return Delta(*moved, self.reason)
+        low, value, high = (None if v is None else scale(v) for v in (self.ci_low, self.estimate, self.ci_high))
+        return Delta(value, low, high, self.reason)
 
 
 @dataclass(frozen=True)
