@@ -47,7 +47,12 @@ class DistillationConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the released LM-SPT configuration; the adversarial loss starts at step 0 there."""
+    """Weights of the released LM-SPT configuration; the adversarial loss starts at step 0 there.
+
+    semantic_mel, semantic_mel_steps: a mel loss on the semantic resynthesis whose weight falls from the first to 0 over
+    the second. Ours, off by default and not in the paper: it spares a short run the long time in which the resynthesis
+    is noise, of which the teacher has little to say, and the semantic stream learns nothing.
+    """
 
     mel: float = 15.0
     adversarial: float = 1.0
@@ -55,6 +60,8 @@ class LossConfig:
     commitment: float = 0.25
     codebook: float = 1.0
     adversarial_start_step: int = 0
+    semantic_mel: float = 0.0
+    semantic_mel_steps: int = 0
     mel_windows: tuple[int, ...] = (256, 512, 1024, 2048)
     mel_bins: tuple[int, ...] = (40, 80, 160, 320)
 

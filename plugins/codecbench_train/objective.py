@@ -57,6 +57,7 @@ class Objective(nn.Module):
         super().__init__()
         self.loss, self.distillation, self.rate_hz = config.loss, config.distillation, sample_rate_hz
         self.mel = MultiScaleMelLoss(sample_rate_hz, config.loss.mel_windows, config.loss.mel_bins)
+        self.semantic_mel = MultiScaleMelLoss(WHISPER_RATE_HZ, config.loss.mel_windows, config.loss.mel_bins)
         if (teacher is None) != (config.distillation.kind == "none"):
             raise ValueError("a teacher is needed for distillation, and only then")
         self.resynthesis = ResynthesisDistillation(teacher, config.distillation.convention) if teacher else None
@@ -98,6 +99,19 @@ class Objective(nn.Module):
         if target is not None:
             terms.append(self._distillation(output, batch, target, counts, exact))
         return terms
+
+    def semantic_mel_terms(self, output: TrainingOutput, batch: TrainingBatch, counts: Counts, step: int) -> list[Term]:
+        """The fading mel loss on the semantic resynthesis, at 16 kHz; nothing once it has faded."""
+        share = 1 - step / self.loss.semantic_mel_steps if self.loss.semantic_mel_steps else 0.0
+        if share <= 0 or output.semantic_resynthesis is None:
+            return []
+        made, rate = output.semantic_resynthesis[:, 0], output.semantic_resynthesis_rate_hz
+        exact = torch.promote_types(made.dtype, torch.float32)
+        made = resample_tensor(made.to(exact), rate, WHISPER_RATE_HZ)
+        original = resample_tensor(batch.audio[:, 0].to(exact), self.rate_hz, WHISPER_RATE_HZ)
+        length = min(made.shape[1], original.shape[1])
+        mel = self.semantic_mel(made[:, None, :length], original[:, None, :length])
+        return [Term("semantic_mel", mel.sum() / counts.utterances, share * self.loss.semantic_mel)]
 
     def _distillation(
         self, output: TrainingOutput, batch: TrainingBatch, target: TeacherTarget, counts: Counts, exact: torch.dtype

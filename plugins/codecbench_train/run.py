@@ -94,6 +94,7 @@ def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Ru
     model.to(device, dtype)
     objective = Objective(config, model.sample_rate_hz, teacher).to(device)
     objective.mel.to(dtype)
+    objective.semantic_mel.to(dtype)
     average = copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None
     if config.compile == "on" or (config.compile == "auto" and device.type in COMPILED_DEVICES):
         compile_parts(model, discriminators, teacher)

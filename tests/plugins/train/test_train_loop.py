@@ -104,6 +104,29 @@ def test_distillation_reaches_the_semantic_encoder_and_not_the_teacher(
     assert not _reached(run.objective)
 
 
+def test_the_semantic_mel_loss_fades_and_reaches_the_semantic_side_alone(tmp_path: Path, teacher: Path) -> None:
+    more = "loss.semantic_mel=15.0", "loss.semantic_mel_steps=4"
+    run = _run(training_runs.config(teacher, *more), tmp_path)
+    batches, counts = _one_batch(run)
+    output = loop.forward(run, 0, batches[0])
+    weights = [
+        [term.weight for term in run.objective.semantic_mel_terms(output, batches[0], counts, step)]
+        for step in (0, 1, 3, 4, 9)
+    ]
+    assert weights == [[15.0], [11.25], [3.75], [], []]
+    (term,) = run.objective.semantic_mel_terms(output, batches[0], counts, 0)
+    expected = run.objective.mel(output.semantic_resynthesis, batches[0].audio).mean()
+    torch.testing.assert_close(term.value, expected)
+    term.value.backward()
+    model: Any = run.model
+    assert _reached(model.semantic_encoder)
+    assert _reached(model.aux_decoder)
+    assert not _reached(model.decoder)
+    assert not _reached(model.acoustic_encoder)
+    plain = _run(training_runs.config(teacher), tmp_path / "plain")
+    assert plain.objective.semantic_mel_terms(output, batches[0], counts, 0) == []
+
+
 def test_discriminators_are_frozen_in_the_generator_step(tmp_path: Path, teacher: Path) -> None:
     run = _run(training_runs.config(teacher), tmp_path)
     batches, counts = _one_batch(run)
