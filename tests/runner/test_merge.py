@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +29,45 @@ RunPart = Callable[..., Path]
 @pytest.fixture
 def part(tmp_path: Path, corpus: Path) -> RunPart:
     """Run one shard, or all without one; keyword arguments change the configuration."""
+    return partial(_run, tmp_path, corpus)
 
-    def start(shard: str = "", **changes: Any) -> Path:
-        config = RunConfig(
-            out=tmp_path / (f"shard-{shard.replace('/', '-of-')}" if shard else "whole"),
-            codecs=("toy-ceiling", "toy", "toy@1"),
-            corpus=str(corpus),
-            tasks=("toy-task", "toy-speed"),
-            reports=("tables",),
-            settings={"toy-level": {"counter": str(tmp_path / "count")}},
-            workers=1,
-            plugin_files=(TOY,),
-            shard=Shard.parse(shard) if shard else None,
-        )
-        config = replace(config, **changes)
-        if config.shard:
-            return run_shard(config).folder
-        return run(config).folder
 
-    return start
+@dataclass(frozen=True)
+class Done:
+    """Shards with stores of their own, and the whole run, of the ten utterances; count: the file of scorings."""
+
+    thirds: tuple[Path, ...]
+    whole: Path
+    count: Path
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Runs that several tests merge; they write nowhere near them."""
+    folder = tmp_path_factory.mktemp("done")
+    (folder / "corpus").mkdir()
+    manifest = write_corpus(folder / "corpus", [f"u{i}" for i in range(10)])
+    tasks = ("toy-task", "toy-speed")
+    thirds = tuple(_run(folder, manifest, f"{i}/3", tasks=tasks) for i in (1, 2, 3))
+    return Done(thirds, _run(folder, manifest, tasks=tasks), folder / "count")
+
+
+def _run(folder: Path, manifest: Path, shard: str = "", **changes: Any) -> Path:
+    config = RunConfig(
+        out=folder / (f"shard-{shard.replace('/', '-of-')}" if shard else "whole"),
+        codecs=("toy-ceiling", "toy", "toy@1"),
+        corpus=str(manifest),
+        tasks=("toy-task",),
+        reports=("tables",),
+        settings={"toy-level": {"counter": str(folder / "count")}},
+        workers=1,
+        plugin_files=(TOY,),
+        shard=Shard.parse(shard) if shard else None,
+    )
+    config = replace(config, **changes)
+    if config.shard:
+        return run_shard(config).folder
+    return run(config).folder
 
 
 def _merge(out: Path, *folders: Path, complete: bool = False) -> Merged:
@@ -72,41 +93,34 @@ def test_a_shard_is_one_of_n(text: str) -> None:
         Shard.parse(text)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_merged_shards_are_the_whole_run(part: RunPart, tmp_path: Path, shared: bool) -> None:
-    store = {"store": tmp_path / "store"} if shared else {}
-    shards = [part(f"{i}/3", **store) for i in (1, 2, 3)]
-    scored = (tmp_path / "count").read_text()
-    merged = _merge(tmp_path / "merged", *shards)
+def test_merged_shards_are_the_whole_run(done: Done, tmp_path: Path) -> None:
+    scored = done.count.read_text()
+    merged = _merge(tmp_path / "merged", *done.thirds)
     assert merged.missing == ()
     assert merged.outcome is not None
     assert not merged.outcome.partial
-    assert (tmp_path / "count").read_text() == scored, "merging scores nothing again"
-    whole = part(store=tmp_path / "other")
-    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(whole))
-    artifacts, expected = (RunResults.load(folder).artifacts for folder in (tmp_path / "merged", whole))
+    assert done.count.read_text() == scored, "merging scores nothing again"
+    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(done.whole))
+    artifacts, expected = (RunResults.load(folder).artifacts for folder in (tmp_path / "merged", done.whole))
     assert artifacts.utterances == expected.utterances
     assert artifacts.tokens("toy", "u3") is not None
-    assert RunResults.load(tmp_path / "merged").info.corpus == RunResults.load(whole).info.corpus
+    assert RunResults.load(tmp_path / "merged").info.corpus == RunResults.load(done.whole).info.corpus
 
 
-def test_shards_of_different_numbers_make_no_duplicates(part: RunPart, tmp_path: Path) -> None:
-    shards = [part(shard) for shard in ("1/2", "2/2", "1/3")]
-    assert _merge(tmp_path / "merged", *shards).missing == ()
-    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(part()))
-
-
-def test_another_number_of_shards_on_one_store_does_nothing_again(part: RunPart, tmp_path: Path) -> None:
-    for shard in ("1/2", "2/2"):
-        part(shard, store=tmp_path / "store")
+def test_any_number_of_shards_on_one_store_does_nothing_twice(part: RunPart, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shards = [part(shard, store=store) for shard in ("1/2", "2/2")]
     scored = (tmp_path / "count").read_text()
-    for shard in ("1/3", "2/3", "3/3"):
-        part(shard, store=tmp_path / "store")
+    assert len(scored.splitlines()) == 30
+    shards.append(part("1/3", store=store))
+    assert _merge(tmp_path / "merged", *shards).missing == (), "utterances in two shards are taken once"
+    whole = part(store=store)
     assert (tmp_path / "count").read_text() == scored
+    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(whole))
 
 
-def test_a_missing_shard_is_told_and_can_be_made_up_for(part: RunPart, tmp_path: Path) -> None:
-    shards = [part("1/3"), part("3/3")]
+def test_a_missing_shard_is_told_and_can_be_made_up_for(done: Done, tmp_path: Path) -> None:
+    shards = done.thirds[::2]
     absent = 10 - sum(len(RunResults.load(folder).records.query("metric == 'toy_error'")) // 3 for folder in shards)
     assert absent
     merged = _merge(tmp_path / "merged", *shards)
@@ -117,16 +131,19 @@ def test_a_missing_shard_is_told_and_can_be_made_up_for(part: RunPart, tmp_path:
     )
     assert not (tmp_path / "merged" / "run.json").exists()
     assert _merge(tmp_path / "merged", *shards, complete=True).outcome is not None
-    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(part()))
+    pd.testing.assert_frame_equal(_records(tmp_path / "merged"), _records(done.whole))
 
 
-def test_scores_that_a_shard_lacks_are_told(part: RunPart, tmp_path: Path) -> None:
-    shards = [part("1/2"), part("2/2")]
-    lost = max((shards[0] / "store" / "scores").iterdir(), key=lambda p: p.stat().st_size)
-    shutil.rmtree(lost)
-    merged = _merge(tmp_path / "merged", *shards)
+def test_scores_that_a_shard_lacks_are_told(done: Done, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(done.thirds[0], tmp_path / "copy"))
+    request = (copy / "request.json").read_text()
+    (copy / "request.json").write_text(request.replace(str(done.thirds[0]), str(copy)))
+    shutil.rmtree(copy / "store" / "scores")
+    merged = _merge(tmp_path / "merged", copy, *done.thirds[1:])
     assert merged.outcome is None
-    assert {line.split(": ")[1].split(" by ")[1] for line in merged.missing} == {"toy-level", "toy-tokens"}
+    lacking = [line.split(": ") for line in merged.missing]
+    assert {label for label, _ in lacking} == {"toy-ceiling", "toy", "toy@1"}
+    assert {told.split(" by ")[1] for _, told in lacking} == {"toy-level", "toy-tokens"}
 
 
 def test_what_failed_in_a_shard_is_not_missing(part: RunPart, tmp_path: Path) -> None:
@@ -139,11 +156,10 @@ def test_what_failed_in_a_shard_is_not_missing(part: RunPart, tmp_path: Path) ->
     assert merged.outcome.failures == {"toy-ceiling": 2, "toy": 2, "toy@1": 2}
 
 
-def test_shards_of_other_runs_are_refused(part: RunPart, tmp_path: Path, corpus: Path) -> None:
-    first, whole = part("1/2"), part()
+def test_shards_of_other_runs_are_refused(done: Done, part: RunPart, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no shard of a run"):
-        _merge(tmp_path / "merged", first, whole)
-    other = part("2/2", seed=1)
+        _merge(tmp_path / "merged", done.thirds[0], done.whole)
+    first, other = part("1/2", limit=2), part("2/2", limit=2, seed=1)
     with pytest.raises(UsageError, match="seed is 0 in the first and 1 in the other"):
         _merge(tmp_path / "merged", first, other)
 
