@@ -21,7 +21,7 @@ from codecbench.audio.framing import blank_beyond, count_frames, fit_waveforms
 from codecbench_lmspt.files import WeightsError
 from codecbench_lmspt.model import LMSPT
 from codecbench_lmspt.streaming import StreamingSession
-from codecbench_lmspt.variants import weights_file
+from codecbench_lmspt.variants import DEFAULT_COMPILE, DEFAULT_DTYPE, weights_file
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +33,9 @@ def make_codec(spec: CodecSpec, context: CodecContext) -> Codec:
         model = LMSPT.from_pretrained(weights_file(spec, options), preset=spec.variant)
     except WeightsError as error:
         raise Unavailable(str(error)) from None
-    model.to(context.device).for_inference(_DTYPES[options.get("dtype", "fp32")], options.get("compile", "none"))
+    model.to(context.device).for_inference(
+        _DTYPES[options.get("dtype", DEFAULT_DTYPE)], options.get("compile", DEFAULT_COMPILE)
+    )
     model.chunk_seconds = options.get("chunk-seconds", 30.0) or None
     return LMSPTCodec(spec, model)
 

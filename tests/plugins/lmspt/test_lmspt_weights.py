@@ -119,5 +119,5 @@ def test_a_model_of_another_version_is_refused_with_a_word(saved: Path, tmp_path
     from codecbench_lmspt.files import SPEC_KEY
 
     save_file(load_file(saved), tmp_path / "other.safetensors", metadata={SPEC_KEY: stated})
-    with pytest.raises(WeightsError, match="other.safetensors states a model that this version does not know"):
+    with pytest.raises(WeightsError, match=r"other\.safetensors states a model that this version does not know"):
         LMSPT.from_pretrained(tmp_path / "other.safetensors")
