@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codecbench.hashing import digest, file_sha256
+from codecbench.results import RECORDS_FOLDER
 
 if TYPE_CHECKING:
     from codecbench.results import RunResults
@@ -57,7 +58,7 @@ def _data_files(folder: Path | None) -> Iterable[Path]:
     """Records and the index of artifacts; what lies in the store is named there by its content."""
     if folder is None:
         return ()
-    return sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")])
+    return sorted([*folder.glob("*.parquet"), *(folder / RECORDS_FOLDER).glob("*.parquet")])
 
 
 @cache

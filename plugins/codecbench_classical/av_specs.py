@@ -10,8 +10,6 @@ from codecbench_classical.formats import FORMATS, AvFormat
 
 VORBIS_RATE_HZ = 16000
 VORBIS_HELP = "vorbis:q0 to vorbis:q10"
-# The telephone anchor that a run without --codecs covers.
-DEFAULTS = {("amr-nb", 12200)}
 
 
 def rates_help(family: AvFormat) -> str:
@@ -43,7 +41,6 @@ def av_spec(family: AvFormat, rate_bps: int) -> CodecSpec:
         description=f"{family.title} at {rate_bps / 1000:g} kbit/s",
         sample_rate_hz=family.sample_rate_hz,
         bitrate_bps=float(rate_bps),
-        default=(family.name, rate_bps) in DEFAULTS,
         causal=family.causal,
         algorithmic_delay_samples=family.algorithmic_delay_samples,
         frame_samples=family.frame_samples if family.frame_samples > 2 else 0,  # ADPCM works sample by sample

@@ -37,7 +37,7 @@ def parse_opus(variant: str) -> CodecSpec:
         description=f"Opus at {rate_kbps:g} kbit/s, 16 kHz mono, 20 ms frames, VoIP tuning, {bandwidth}",
         sample_rate_hz=SAMPLE_RATE_HZ,
         bitrate_bps=rate_kbps * 1000,
-        default=variant in {"6kbps", "12kbps", "24kbps"},
+        default=variant in {"6kbps", "12kbps"},
         causal=False,
         algorithmic_delay_samples=FRAME_SAMPLES + LOOKAHEAD_SAMPLES,
         frame_samples=FRAME_SAMPLES,
