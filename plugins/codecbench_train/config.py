@@ -35,7 +35,8 @@ class DistillationConfig:
 
     convention and weight are matched: ``release`` 500 over the padded 30 s, ``paper`` 100 over real frames. weight 0
     takes the published weight of the convention; another value is the user's own. distance and feature_weight: for
-    ``feature`` only; SpeechTokenizer's public configuration has 120.
+    ``feature`` only; SpeechTokenizer's public configuration has 120. every: only every so-manieth utterance of a batch
+    goes through the teacher, which costs as much as the model where that is small; 1, all of them, is the paper's.
     """
 
     kind: Literal["resynthesis", "feature", "none"] = "resynthesis"
@@ -43,6 +44,7 @@ class DistillationConfig:
     weight: float = 0.0
     distance: Literal["cosine", "mse", "d-axis"] = "cosine"
     feature_weight: float = 120.0
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ class TrainConfig:
             )
         if self.steps < 1 or self.data.segment_s <= 0:
             raise UsageError(f"steps = {self.steps} and data.segment_s = {self.data.segment_s} must be positive")
+        if self.distillation.every < 1:
+            raise UsageError(f"distillation.every = {self.distillation.every} must be 1 or more")
         if self.distillation.convention == "release" and self.data.segment_s > 30:
             raise UsageError("the release convention pads to 30 s: data.segment_s must not be longer")
         if not 0 <= self.ema_decay < 1:

@@ -65,8 +65,10 @@ def train_step(run: Run, step: int, batches: Sequence[TrainingBatch]) -> None:
 
 def global_counts(run: Run, batches: Sequence[TrainingBatch]) -> Counts:
     """Utterances and teacher frames of the global batch, known before any forward pass."""
-    frames = torch.stack([run.objective.count_teacher_frames(b.num_samples) for b in batches]).sum().double()
-    return Counts(run.config.data.batch_size, float(sum_over_ranks(frames)))
+    own = run.objective.count(batches, run.config.distillation.every)
+    both = torch.tensor([own.distilled, own.teacher_frames], dtype=torch.float64, device=run.device)
+    distilled, frames = sum_over_ranks(both).tolist()
+    return Counts(run.config.data.batch_size, int(distilled), frames)
 
 
 def forward(run: Run, step: int, batch: TrainingBatch) -> TrainingOutput:
@@ -109,7 +111,7 @@ def generator_step(
     run.generator_optimizer.zero_grad(set_to_none=True)
     run.discriminators.requires_grad_(False)
     for batch in batches:
-        target = run.objective.teacher_target(batch)
+        target = run.objective.teacher_target(batch, run.config.distillation.every)
         output = forward(run, step, batch) if kept is None else kept
         terms = run.objective.terms(output, batch, target, counts)
         terms += run.objective.semantic_mel_terms(output, batch, counts, step)
@@ -346,7 +348,7 @@ def stop_on_memory(run: Run, step: int, batches: Sequence[TrainingBatch], error:
             batches[0].ids[:rows], (),
         )  # fmt: skip
         adversarial = step >= run.config.loss.adversarial_start_step
-        counts = Counts(rows, float(run.objective.count_teacher_frames(part.num_samples)))
+        counts = run.objective.count([part], run.config.distillation.every)
         output = forward(run, step, part)
         if adversarial:
             discriminator_step(run, step, [part], output, counts)

@@ -29,9 +29,13 @@ from codecbench_train.trainable import TrainingOutput
 
 @dataclass(frozen=True)
 class Counts:
-    """What losses of one optimizer step are divided by, over all ranks and micro-batches."""
+    """What losses of one optimizer step are divided by, over all ranks and micro-batches.
+
+    distilled: utterances that go through the teacher; teacher_frames: theirs, those that hold signal.
+    """
 
     utterances: int
+    distilled: int
     teacher_frames: float
 
 
@@ -42,6 +46,11 @@ class Term:
     name: str
     value: Tensor
     weight: float
+
+
+def distilled_rows(batch: TrainingBatch, every: int) -> Tensor:
+    """Rows of a micro-batch that the teacher sees: by their index in the global batch, so that ranks change nothing."""
+    return (batch.sample_index % every == 0).nonzero()[:, 0]
 
 
 class Objective(nn.Module):
@@ -73,16 +82,20 @@ class Objective(nn.Module):
         """Lengths at 16 kHz of ``num_samples[B]`` at the model's rate, rounded up."""
         return torch.div(num_samples * WHISPER_RATE_HZ + self.rate_hz - 1, self.rate_hz, rounding_mode="floor")
 
-    def teacher_target(self, batch: TrainingBatch) -> TeacherTarget | None:
-        """Teacher features of the originals, once for each crop."""
-        if self.resynthesis is None:
+    def teacher_target(self, batch: TrainingBatch, every: int = 1) -> TeacherTarget | None:
+        """Teacher features of every so-manieth original, once for each crop; None where there is none to distil."""
+        rows = distilled_rows(batch, every)
+        if self.resynthesis is None or not len(rows):
             return None
         audio = resample_tensor(batch.audio[:, 0].float(), self.rate_hz, WHISPER_RATE_HZ).to(batch.audio.dtype)
-        return self.resynthesis.target(audio, self.at_teacher_rate(batch.num_samples))
+        return self.resynthesis.target(audio, self.at_teacher_rate(batch.num_samples), rows)
 
-    def count_teacher_frames(self, num_samples: Tensor) -> Tensor:
-        """Teacher frames that hold signal, summed over ``num_samples[B]``."""
-        return teacher_frames(self.at_teacher_rate(num_samples)).sum()
+    def count(self, batches: Sequence[TrainingBatch], every: int = 1) -> Counts:
+        """What losses over ``batches`` are divided by."""
+        rows = [distilled_rows(batch, every) for batch in batches]
+        lengths = [self.at_teacher_rate(b.num_samples[r]) for b, r in zip(batches, rows, strict=True)]
+        frames = sum(float(teacher_frames(length).sum()) for length in lengths)
+        return Counts(sum(len(b) for b in batches), sum(len(r) for r in rows), frames)
 
     def terms(
         self, output: TrainingOutput, batch: TrainingBatch, target: TeacherTarget | None, counts: Counts
@@ -118,25 +131,26 @@ class Objective(nn.Module):
     ) -> Term:
         length = int(self.at_teacher_rate(torch.tensor(batch.audio.shape[-1])))
         if self.distillation.kind == "feature":
-            return self._feature_term(
-                output, target.features[:, : int(teacher_frames(torch.tensor(length)))], counts, exact
-            )
+            features = target.features[:, : int(teacher_frames(torch.tensor(length)))]
+            return self._feature_term(output, features, target.rows, counts, exact)
         if output.semantic_resynthesis is None or self.resynthesis is None:
             raise ValueError("distillation by resynthesis needs a model that resynthesises from its semantic codes")
         audio = output.semantic_resynthesis[:, 0].to(exact)
         audio = resample_tensor(audio, output.semantic_resynthesis_rate_hz, WHISPER_RATE_HZ)
         audio = F.pad(audio, (0, max(0, length - audio.shape[1])))[:, :length]
         values = self.resynthesis(audio, self.at_teacher_rate(batch.num_samples), target)
-        count = counts.utterances if self.distillation.convention == "release" else counts.teacher_frames
+        count = counts.distilled if self.distillation.convention == "release" else counts.teacher_frames
         return Term("distillation", values.sum() / count, self.distillation_weight)
 
-    def _feature_term(self, output: TrainingOutput, features: Tensor, counts: Counts, exact: torch.dtype) -> Term:
+    def _feature_term(
+        self, output: TrainingOutput, features: Tensor, rows: Tensor, counts: Counts, exact: torch.dtype
+    ) -> Term:
         if output.semantic_features is None:
             raise ValueError("feature distillation needs a model with a projection head for semantic features")
         values = feature_distillation_loss(
-            output.semantic_features.to(exact), features, output.num_frames, self.distillation.distance
+            output.semantic_features[rows].to(exact), features, output.num_frames[rows], self.distillation.distance
         )
-        return Term("distillation", values.sum() / counts.utterances, self.distillation_weight)
+        return Term("distillation", values.sum() / counts.distilled, self.distillation_weight)
 
     def adversarial_terms(
         self, discriminators: Discriminators, fake: Tensor, real: Sequence[Judgement], counts: Counts

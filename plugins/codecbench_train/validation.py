@@ -14,7 +14,7 @@ from codecbench_train.data.crops import read_crop
 from codecbench_train.data.entries import Entry
 from codecbench_train.data.loader import Sample, TrainingBatch, collate
 from codecbench_train.losses.mel import mel_distance
-from codecbench_train.objective import Counts, Objective
+from codecbench_train.objective import Objective
 from codecbench_train.trainable import TrainableModule
 
 _BATCH = 8
@@ -66,7 +66,7 @@ def validate(
     judge = copy.deepcopy(model).eval()
     parameter = next(judge.parameters())
     totals, rows = torch.zeros(3, dtype=torch.float64), sum(len(b) for b in batches)
-    kept: list[Example] = []
+    counts, kept = objective.count(batches), list[Example]()
     for batch in batches:
         batch = batch.to(parameter.device, parameter.dtype)
         rebuilt = judge.decode(judge.encode(batch.audio, batch.num_samples), batch.num_samples)
@@ -75,7 +75,6 @@ def validate(
             batch.audio, num_samples=batch.num_samples, step=0, sample_index=batch.sample_index, seed=0,
             update_codebooks=False,
         )  # fmt: skip
-        counts = Counts(rows, float(sum(objective.count_teacher_frames(b.num_samples) for b in batches)))
         terms = objective.terms(output, batch, objective.teacher_target(batch), counts)
         distillation = sum(float(t.value) for t in terms if t.name == "distillation")
         mel = float(objective.mel(rebuilt, batch.audio).sum()) / rows

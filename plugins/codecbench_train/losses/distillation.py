@@ -27,9 +27,11 @@ PUBLISHED_WEIGHT: dict[Convention, float] = {"release": 500.0, "paper": 100.0}
 class TeacherTarget:
     """Teacher features of the originals, made once for each crop.
 
-    ``features[B, F, D]``, detached; ``frames[B]`` how many of the F frames hold signal.
+    ``rows[R]`` are the utterances of the batch that are distilled; ``features[R, F, D]``, detached; ``frames[R]`` how
+    many of the F frames hold signal.
     """
 
+    rows: Tensor
     features: Tensor
     frames: Tensor
 
@@ -53,19 +55,19 @@ class ResynthesisDistillation(nn.Module):
         self.teacher, self.convention = teacher, convention
 
     @torch.no_grad()
-    def target(self, audio: Tensor, num_samples: Tensor) -> TeacherTarget:
-        """Teacher features of the originals ``audio[B, T]`` at 16 kHz, valid for ``num_samples[B]``."""
-        features = self.teacher(self._window(audio, num_samples))
-        frames = teacher_frames(num_samples).clamp_max(features.shape[1])
-        return TeacherTarget(features.detach(), frames)
+    def target(self, audio: Tensor, num_samples: Tensor, rows: Tensor) -> TeacherTarget:
+        """Teacher features of ``rows`` of the originals ``audio[B, T]`` at 16 kHz, valid for ``num_samples[B]``."""
+        features = self.teacher(self._window(audio[rows], num_samples[rows]))
+        frames = teacher_frames(num_samples[rows]).clamp_max(features.shape[1])
+        return TeacherTarget(rows, features.detach(), frames)
 
     def forward(self, resynthesis: Tensor, num_samples: Tensor, target: TeacherTarget) -> Tensor:
-        """Squared error for each utterance, ``[B]``: a mean over frames (release) or a *sum* over frames (paper).
+        """Squared error of each distilled row, ``[R]``: a mean over frames (release) or a *sum* over frames (paper).
 
-        The paper convention divides by the valid frames of the global batch, which only the loop knows: its caller
-        divides by ``teacher_frames`` summed over the global batch.
+        ``resynthesis[B, T]`` and ``num_samples[B]`` are the whole batch's. The paper convention divides by the valid
+        frames of the global batch, which only the loop knows: its caller divides by ``teacher_frames`` summed over it.
         """
-        features = self.teacher(self._window(resynthesis, num_samples))
+        features = self.teacher(self._window(resynthesis[target.rows], num_samples[target.rows]))
         error = (features - target.features).square().mean(dim=2)
         if self.convention == "release":
             return error.mean(dim=1)

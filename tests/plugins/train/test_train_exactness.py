@@ -97,9 +97,12 @@ def _two_ranks(call: list[str]) -> None:
 
 
 def test_two_ranks_are_one_rank_in_float64(tmp_path: Path, teacher: Path) -> None:
-    """Discriminators, moving-average codebooks with k-means start and restarts, codebook dropout, masked losses."""
+    """Discriminators, moving-average codebooks with k-means start and restarts, codebook dropout, masked losses.
+
+    Every second utterance is distilled: of two ranks one has a teacher's loss and the other none.
+    """
     more = (f"steps={STEPS}", "precision=fp64", "ema_decay=0.9", "log.save_every_steps=12", "data.segment_s=2.56",
-            "data.batch_size=2")  # fmt: skip
+            "data.batch_size=2", "distillation.every=2")  # fmt: skip
     training_runs.run(training_runs.command(tmp_path / "one", teacher, *more))
     _two_ranks(training_runs.command(tmp_path / "two", teacher, *more))
     for name in ("model", "average", "discriminators"):

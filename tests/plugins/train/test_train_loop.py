@@ -20,7 +20,7 @@ from codecbench_train.checkpoints import CheckpointError
 from codecbench_train.config import TrainConfig
 from codecbench_train.data.loader import TrainingBatch
 from codecbench_train.loop import Run, batches_of, set_up, train_step
-from codecbench_train.objective import Counts
+from codecbench_train.objective import Counts, Term
 from codecbench_train.stopping import TrainingStopped
 from codecbench_train.telemetry import Report, book_health
 
@@ -98,6 +98,39 @@ def test_distillation_reaches_the_semantic_encoder_and_not_the_teacher(
     assert not _reached(model.acoustic_encoder)
     assert not _reached(model.decoder)
     assert not _reached(run.objective)
+
+
+@pytest.mark.parametrize("convention", ["paper", "release"])
+def test_every_second_utterance_through_the_teacher_is_a_mean_over_those(
+    tmp_path: Path, teacher: Path, convention: str
+) -> None:
+    more = f"distillation.convention={convention}", "distillation.every=2"
+    run = _run(training_runs.config(teacher, *more), tmp_path)
+    (batch,), counts = _one_batch(run)
+    output = loop.forward(run, 0, batch)
+    made = output.semantic_resynthesis
+    assert made is not None
+    made.retain_grad()
+
+    target = run.objective.teacher_target(batch, 2)
+    value = _distillation(run.objective.terms(output, batch, target, counts))
+    value.backward()
+    assert made.grad is not None
+    heard = made.grad.abs().sum(dim=(1, 2)) > 0
+    assert heard.tolist() == [index % 2 == 0 for index in batch.sample_index.tolist()]
+    assert counts.distilled == int(heard.sum())
+    # The same utterances in a batch of their own.
+    rows = heard.nonzero()[:, 0]
+    ids = tuple(batch.ids[int(row)] for row in rows)
+    alone = TrainingBatch(batch.audio[rows], batch.num_samples[rows], batch.sample_index[rows], ids, ())
+    theirs = replace(output, reconstruction=output.reconstruction[rows], semantic_resynthesis=made[rows])
+    target, counts = run.objective.teacher_target(alone), run.objective.count([alone])
+    torch.testing.assert_close(_distillation(run.objective.terms(theirs, alone, target, counts)), value)
+
+
+def _distillation(terms: Sequence[Term]) -> Tensor:
+    (value,) = [term.value for term in terms if term.name == "distillation"]
+    return value
 
 
 def test_the_semantic_mel_loss_fades_and_reaches_the_semantic_side_alone(tmp_path: Path, teacher: Path) -> None:

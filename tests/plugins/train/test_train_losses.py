@@ -135,7 +135,7 @@ def test_distillation_conventions(convention: str) -> None:
     original, rebuilt = _speechlike(2, samples, 0), _speechlike(2, samples, 1) + 0.1
     loss = ResynthesisDistillation(_FrameTeacher(), convention)
     num_samples = torch.tensor(valid)
-    ours = loss(rebuilt, num_samples, loss.target(original, num_samples))
+    ours = loss(rebuilt, num_samples, loss.target(original, num_samples, torch.arange(len(original))))
     for row in range(2):
         length = 480_000 if convention == "release" else 6720
         padded = np.zeros((2, length), np.float32)
@@ -151,7 +151,7 @@ def test_distillation_ignores_what_lies_beyond_the_utterance() -> None:
     num_samples = torch.tensor([3200])
     noisy = rebuilt.clone()
     noisy[:, 3200:] += 5.0
-    target = loss.target(original, num_samples)
+    target = loss.target(original, num_samples, torch.arange(len(original)))
     torch.testing.assert_close(loss(rebuilt, num_samples, target), loss(noisy, num_samples, target))
 
 
