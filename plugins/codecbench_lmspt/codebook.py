@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -184,6 +185,23 @@ def _fill_up(centres: Tensor, entries: int, draws: torch.Generator) -> Tensor:
 def _noise_like(vectors: Tensor, draws: torch.Generator) -> Tensor:
     """Normal noise of the shape, type and device of ``vectors``, the same on every device."""
     return torch.randn(vectors.shape, generator=draws, dtype=torch.float64).to(vectors)
+
+
+@torch.no_grad()
+def take_weights(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Load what fits of ``state`` by name and shape, to train on from it; returns the names of what starts anew.
+
+    ``state`` may be of another preset (another frame rate shares most of its weights) and without the moving averages
+    that only checkpoints hold: a codebook whose entries came without them goes on from its entries.
+    """
+    own = model.state_dict()
+    taken = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    model.load_state_dict({name: value.to(own[name].dtype) for name, value in taken.items()}, strict=False)
+    for name, book in model.named_modules():
+        known, averaged = f"{name}.weight" in taken, f"{name}.ema.size" in taken
+        if isinstance(book, Codebook) and book.ema is not None and known and not averaged:
+            book.ema.adopt(book.weight)
+    return [name for name in own if name not in taken and ".ema." not in name]
 
 
 def kmeans(points: Tensor, clusters: int, iterations: int, draws: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codecbench_lmspt import checks, chunks, weights
+from codecbench_lmspt.codebook import take_weights
 from codecbench_lmspt.convolution import WeightNormed
 from codecbench_lmspt.decoders import build_decoder
 from codecbench_lmspt.encoders import build_encoder, weight_dtype
@@ -217,6 +219,10 @@ class LMSPT(nn.Module):
         """Encoders and decoders: nearly all the work, without draws and without branches on data."""
         parts = (self.semantic_encoder, self.acoustic_encoder, self.decoder, self.aux_decoder)
         return [part for part in parts if part is not None]
+
+    def take_weights(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Load what fits of ``state``, to train on from it; returns the names of the weights that start anew."""
+        return take_weights(self, state)
 
     def no_decay_parameter_names(self) -> set[str]:
         """Parameters that weight decay must leave alone: codebooks, gains, biases, norms, Snake alphas, scales."""

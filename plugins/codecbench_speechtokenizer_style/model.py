@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from codecbench_lmspt.codebook import Codebook, StepContext
+from codecbench_lmspt.codebook import Codebook, StepContext, take_weights
 from codecbench_lmspt.spec import QuantizerSpec
 from codecbench_speechtokenizer_style.sizes import SIZES, Size
 
@@ -223,6 +223,10 @@ class SpeechTokenizerStyle(nn.Module):
     def compilable_parts(self) -> list[nn.Module]:
         """Encoder and decoder."""
         return [self.encoder, self.decoder]
+
+    def take_weights(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Load what fits of ``state``, to train on from it; returns the names of the weights that start anew."""
+        return take_weights(self, state)
 
     def no_decay_parameter_names(self) -> set[str]:
         """Biases, weight-norm gains and codebooks."""

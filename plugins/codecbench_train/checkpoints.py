@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -141,14 +142,19 @@ def load(folder: Path, state: RunState) -> None:
         raise CheckpointError(f"checkpoint {folder} cannot be read into this run: {str(error)[:500]}") from error
 
 
-def load_weights(folder: Path, module: nn.Module) -> None:
-    """Start ``module`` from a checkpoint's weights: the average where there is one. Raises ``UsageError``."""
-    for name in ("average", "model"):
-        path = folder / f"{name}.safetensors"
-        if path.is_file():
-            module.load_state_dict(load_file(path), strict=True)
-            return
-    raise UsageError(f"{folder} is not a checkpoint: no model.safetensors in it")
+def start_weights(source: Path) -> dict[str, Tensor]:
+    """Weights to begin another run with: a checkpoint's (the average where there is one), or an exported file's.
+
+    Raises ``UsageError`` for anything else.
+    """
+    files = [source] if source.is_file() else [source / f"{name}.safetensors" for name in ("average", "model")]
+    path = next((file for file in files if file.is_file()), None)
+    if path is None:
+        raise UsageError(f"--start-from {source}: neither a weight file nor a checkpoint (no model.safetensors in it)")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"--start-from {path}: not a safetensors file: {error}") from None
 
 
 def random_states() -> dict[str, Tensor]:

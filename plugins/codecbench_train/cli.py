@@ -79,7 +79,9 @@ def _merge_config(tables: dict[str, Any], over: dict[str, Any]) -> dict[str, Any
 @click.option("--config", "configs", multiple=True, help="A TOML file, or the name of one in the package (ablations).")
 @click.option("--set", "settings", multiple=True, help="One setting: KEY=VALUE, for example data.batch_size=32.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint.")
-@click.option("--start-from", type=click.Path(path_type=Path), help="Begin with the weights of this checkpoint folder.")
+@click.option(
+    "--start-from", type=click.Path(path_type=Path), help="Weights to begin with: a checkpoint or weight file."
+)
 @click.option("--minutes", type=float, help="Stop after this long, with a checkpoint.")
 def train(
     model: str | None,

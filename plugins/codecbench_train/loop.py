@@ -310,6 +310,8 @@ def announce(run: Run, display: Display) -> None:
         f"{millions(run.discriminators)}; {run.corpus.hours:.2f} h to train on, {len(run.corpus.dev)} dev utterances; "
         f"{ranks()} x {run.device.type}, {run.config.precision}; step {run.progress.step} of {run.config.steps}"
     )
+    if run.anew:
+        display.say(f"start anew, since they do not fit: {len(run.anew)} weights ({', '.join(run.anew[:5])})")
     if run.corpus.unreadable:
         display.say(f"left out as unreadable: {len(run.corpus.unreadable)} ({', '.join(run.corpus.unreadable[:5])})")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from codecbench.errors import UsageError
 from codecbench_train import checkpoints
 from codecbench_train.checkpoints import Checkpoints, Progress, RunState
 from codecbench_train.config import COMPILED_DEVICES, TrainConfig
@@ -44,6 +45,7 @@ class Run:
     discriminator_optimizer: torch.optim.Optimizer
     corpus: TrainingCorpus
     checkpoints: Checkpoints
+    anew: tuple[str, ...] = ()
     progress: Progress = field(default_factory=Progress)
     meter: Meter = field(default_factory=Meter)
 
@@ -82,8 +84,7 @@ def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Ru
     corpus = open_corpus(config.data, config.seed)
     dtype, device = DTYPES[config.precision], accelerator.device
     model = build_model(config.model, config.seed)
-    if start_from is not None:
-        checkpoints.load_weights(start_from, model)
+    anew = () if start_from is None else take_weights(start_from, model)
     teacher = None
     if config.distillation.kind != "none":
         teacher = load_teacher(config.teacher.source, getattr(torch, config.teacher.dtype))
@@ -104,7 +105,16 @@ def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Ru
         discriminator_optimizer=adamw(discriminators, config.discriminator),
         corpus=corpus,
         checkpoints=Checkpoints(out / "checkpoints", config.log.keep_checkpoints),
+        anew=anew,
     )  # fmt: skip
+
+
+def take_weights(source: Path, model: TrainableModule) -> tuple[str, ...]:
+    """Begin with the weights in ``source``; returns the names of those that start anew. Raises ``UsageError``."""
+    anew = model.take_weights(checkpoints.start_weights(source))
+    if 2 * len(anew) > len(model.state_dict()):
+        raise UsageError(f"--start-from {source}: of another model; {len(anew)} weights do not fit, first {anew[0]}")
+    return tuple(anew)
 
 
 def compile_parts(

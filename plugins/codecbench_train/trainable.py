@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -94,6 +94,12 @@ class _TrainableMethods(Protocol):
 
     def update_codebooks(self, *, step: int, seed: int) -> None:
         """Move codebooks that learn without gradients, from what all ranks' forwards noted since the last call."""
+
+    def take_weights(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Load what fits of ``state`` (a checkpoint's or exported weights, perhaps of another preset), to train on.
+
+        Returns the names of the weights that start anew.
+        """
 
     def no_decay_parameter_names(self) -> set[str]:
         """Parameters that weight decay must leave alone."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import training_runs
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from codecbench.errors import UsageError
@@ -332,3 +333,54 @@ def test_settings_of_both_optimizers_are_independent(tmp_path: Path, teacher: Pa
     _steps(run, 2, 1)
     assert all(torch.equal(a, b) for a, b in zip(before, run.discriminators.parameters(), strict=True))
     assert any(not torch.equal(model[k], v) for k, v in _weights(run).items() if k.startswith("model."))
+
+
+START = 'model.overrides=["quantizer.start_step=2"]'
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Run:
+    """A run of a few steps, its codebooks started."""
+    run = _run(training_runs.config(teacher, "steps=6", START), tmp_path_factory.mktemp("first"))
+    for batches in batches_of(run):
+        train_step(run, run.progress.step, batches)
+        run.progress.step += 1
+    loop.save(run)
+    return run
+
+
+@pytest.mark.parametrize("source", ["weights/last.safetensors", "checkpoints/step-00000006"])
+def test_a_run_starts_from_exported_weights_or_a_checkpoint(
+    tmp_path: Path, teacher: Path, trained: Run, source: str
+) -> None:
+    again = set_up(training_runs.config(teacher, "steps=6", START), tmp_path, trained.out / source)
+    assert again.anew == ()
+    before, after = (dict(run.best_model.named_parameters()) for run in (trained, again))
+    for name, value in after.items():
+        torch.testing.assert_close(value, before[name], rtol=1e-3, atol=1e-4, msg=name)  # exported as fp16
+    batches, _ = _one_batch(again)
+    output = loop.forward(again, 0, batches[0])
+    assert float(output.commitment.acoustic.detach().sum()) > 0, "the codebooks go on, they do not wait for a start"
+
+
+def test_another_rate_starts_from_the_weights_that_fit(
+    tmp_path: Path, teacher: Path, trained: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = 'model.overrides=["quantizer.semantic_size=48", "quantizer.start_step=0"]', "steps=1"
+    run = loop.train(
+        training_runs.config(teacher, *more), tmp_path, resume=False,
+        start_from=trained.out / "weights" / "last.safetensors",
+    )  # fmt: skip
+    assert set(run.anew) == {"quantizer.rvq_first.quantizers.0.codebook.weight", "quantizer.semantic_vocab_usage"}
+    assert "start anew, since they do not fit: 2 weights" in capsys.readouterr().out
+
+
+def test_starting_from_something_else_is_refused(tmp_path: Path, teacher: Path) -> None:
+    config = training_runs.config(teacher)
+    other = tmp_path / "other.safetensors"
+    save_file({"a": torch.zeros(2)}, other)
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for source, message in ((other, "of another model"), (tmp_path, "neither a weight file nor a checkpoint"),
+                            (tmp_path / "text.safetensors", "not a safetensors file")):  # fmt: skip
+        with pytest.raises(UsageError, match=message):
+            set_up(config, tmp_path / "run", source)
