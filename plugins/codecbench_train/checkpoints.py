@@ -135,11 +135,19 @@ def load(folder: Path, state: RunState) -> None:
             module.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
         rest: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         for name, optimizer in state.optimizers.items():
-            optimizer.load_state_dict(rest["optimizers"][name])
+            _restore(optimizer, rest["optimizers"][name])
         state.progress = Progress(**rest["progress"])
         restore_random_states(rest["random"])
     except (RuntimeError, KeyError, TypeError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"checkpoint {folder} cannot be read into this run: {str(error)[:500]}") from error
+
+
+def _restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Load an optimizer's moments, not its settings: those are the configuration's, which ``--set`` may have changed."""
+    settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, setting in zip(optimizer.param_groups, settings, strict=True):
+        group.update(setting)
 
 
 def start_weights(source: Path) -> dict[str, Tensor]:

@@ -384,3 +384,14 @@ def test_starting_from_something_else_is_refused(tmp_path: Path, teacher: Path) 
                             (tmp_path / "text.safetensors", "not a safetensors file")):  # fmt: skip
         with pytest.raises(UsageError, match=message):
             set_up(config, tmp_path / "run", source)
+
+
+def test_a_resumed_run_takes_its_settings_from_the_configuration(tmp_path: Path, teacher: Path, trained: Run) -> None:
+    more = "steps=6", START, "generator.betas=[0.5, 0.99]", "generator.weight_decay=0.2"
+    run = set_up(training_runs.config(teacher, *more), tmp_path)
+    checkpoints.load(trained.checkpoints.path(6), run.state())
+    decaying, spared = run.generator_optimizer.param_groups
+    assert decaying["betas"] == spared["betas"] == (0.5, 0.99)
+    assert (decaying["weight_decay"], spared["weight_decay"]) == (0.2, 0.0)
+    parameter = decaying["params"][0]
+    assert float(run.generator_optimizer.state[parameter]["exp_avg"].abs().sum()) > 0
