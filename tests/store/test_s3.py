@@ -78,3 +78,29 @@ def test_a_run_with_its_store_on_s3(bucket: str, tmp_path: Path) -> None:
     gone = CliRunner().invoke(store_command, ["gc", bucket, "--keep", str(here.folder), "--yes"], standalone_mode=False)
     assert "1 files" in gone.output
     assert not [file for file in StorePath.of(bucket).walk() if file.path.name.endswith(".corrupt")]
+
+
+@pytest.mark.slow
+def test_a_ray_run_with_its_store_on_s3_resumes_what_a_local_run_began(bucket: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'codecbench[ray]'")
+    (tmp_path / "corpus").mkdir()
+    corpus = str(write_corpus(tmp_path / "corpus", ["a", "b", "c", "d"]))
+    counter = tmp_path / "count"
+    begun = RunConfig(
+        tmp_path / "begun",
+        ("toy-ceiling", "toy"),
+        corpus,
+        ("toy-task",),
+        reports=("tables",),
+        limit=1,
+        workers=1,
+        plugin_files=(TOY,),
+        store=bucket,
+        settings={"toy-level": {"counter": str(counter)}},
+    )
+    run(begun)
+    by_ray = run(RunConfig(**vars(begun) | {"out": tmp_path / "ray", "limit": None, "engine": "ray"}))
+    assert len(counter.read_text().splitlines()) == 8, "the utterance that was scored before is not scored again"
+    here = run(RunConfig(**vars(begun) | {"out": tmp_path / "here", "limit": None, "store": None}))
+    pd.testing.assert_frame_equal(values(here.folder), values(by_ray.folder))
+    assert by_ray.results.artifacts.tokens("toy", "c") is not None
