@@ -46,6 +46,7 @@ def describe(
         settings={owner: dict(values) for owner, values in config.settings.items()},
         seed=config.seed,
         complete=config.shard is None,
+        shard=str(config.shard or ""),
     )
 
 
