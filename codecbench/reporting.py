@@ -54,6 +54,8 @@ def write_reports(
     for run, folder in zip(runs, folders, strict=True):
         run = run.with_info(run.info.with_flags(tuple(plausibility_flags(run))))
         run.info.save(folder)
+        if run.info.shard:
+            tell(f"warning: {folder}: {run.info.shard_note}")
         flagged.append(run)
     written: list[Path] = []
     for name in chosen:

@@ -74,7 +74,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Everything that a reader needs to judge and repeat the run."""
+    """Everything that a reader needs to judge and repeat the run; ``shard`` is I/N where it is one part of a corpus."""
 
     name: str
     command: tuple[str, ...]
@@ -91,8 +91,20 @@ class RunInfo:
     seed: int = 0
     flags: tuple[Flag, ...] = ()
     complete: bool = False
+    shard: str = ""
     protocol_version: str = PROTOCOL_VERSION
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def shard_note(self) -> str:
+        """What every reader of one shard's figures has to know; empty for a whole run."""
+        if not self.shard:
+            return ""
+        index, _, count = self.shard.partition("/")
+        return (
+            f"One shard only ({index} of {count}), not merged: every figure is of this part of the corpus, without "
+            "whole-corpus values and timings; 'codecbench merge' joins the parts."
+        )
 
     def save(self, folder: Path) -> None:
         """Write ``run.json`` whole into ``folder`` and rename it into place."""

@@ -48,6 +48,8 @@ class ToyCodec(Codec):
 
     def __init__(self, spec: CodecSpec, context: CodecContext) -> None:
         self.spec, self.fault = spec, context.options.get("fault", "")
+        if self.fault == "refuse":
+            raise Unavailable("its weights are not here after all", "fetch them")
 
     def encode(self, batch: Batch) -> Encoded:
         self._maybe_fail(batch)
@@ -77,6 +79,8 @@ class ToyCodec(Codec):
 
     def _maybe_fail(self, batch: Batch) -> None:
         culprit = any("culprit" in u.id for u in batch.utterances)
+        if self.fault == "vanish" and culprit:
+            raise Unavailable("its environment is gone")
         if self.fault == "raise" and culprit:
             raise RuntimeError("this utterance cannot be coded")
         if self.fault == "segfault" and culprit:

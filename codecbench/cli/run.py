@@ -140,6 +140,8 @@ def _run_shard(config: RunConfig, host: PluginHost) -> int:
 
     with RichProgress() as progress:
         outcome = run_shard(config, progress, host)
+    for label, reason in outcome.unavailable.items():
+        click.echo(f"unavailable {label}: {reason}")
     for label, count in outcome.failures.items():
         click.echo(f"failed {label}: {count} records; see {outcome.folder / 'records'}")
     click.echo(f"shard {config.shard}: {outcome.num_utterances} utterances done in {outcome.folder}")

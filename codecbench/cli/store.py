@@ -1,4 +1,4 @@
-"""``codecbench store``: what a store holds, whether it is sound, and what of it no run needs."""
+"""``codecbench store``: what a store holds, whether it is sound, what of it no run needs, in how few files."""
 
 from __future__ import annotations
 
@@ -99,6 +99,33 @@ def gc_command(store: str, keep: tuple[Path, ...], yes: bool, as_json: bool) -> 
     done = "removed" if yes else "can be removed with --yes"
     click.echo(f"{len(waste)} files, {_size(sum(w.num_bytes for w in waste))} {done}")
     return 0
+
+
+@store_command.command("compact")
+@_STORE
+@json_option
+def compact_command(store: str, as_json: bool) -> int:
+    """Merge small shards of tokens and scores into large ones; also while runs use the store.
+
+    What the store holds stays the same. Exit code 1 where a shard is corrupted: it is left alone.
+    """
+    from codecbench.store.compacting import compact
+
+    done = []
+    for folder in compact(_opened(store)):
+        done.append(folder)
+        if not as_json and folder.before != folder.after:
+            named = f"{folder.kind} {folder.codec or '?'} {folder.id[:8]}"
+            click.echo(f"{named}: {folder.before:,} shards, now {folder.after:,}")
+    corrupt = [path for folder in done for path in folder.corrupt]
+    if as_json:
+        print_json([vars(folder) for folder in done])
+        return 1 if corrupt else 0
+    for path in corrupt:
+        click.echo(f"{path} is corrupted and was left alone; 'codecbench store verify --repair' puts it aside")
+    before, after = (sum(getattr(folder, name) for folder in done) for name in ("before", "after"))
+    click.echo(f"{before:,} shards, now {after:,} in {store}")
+    return 1 if corrupt else 0
 
 
 def _opened(store: str) -> StorePath:

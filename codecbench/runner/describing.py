@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,13 @@ from codecbench.store.identities import Identity, Kind, StoreFolder
 from codecbench.store.places import StorePath
 
 
-def describe(config: RunConfig, selection: Selection, table: UtteranceTable) -> RunInfo:
-    """Describe a run; one shard alone is not complete."""
+def describe(
+    config: RunConfig, selection: Selection, table: UtteranceTable, found_unavailable: Mapping[str, str]
+) -> RunInfo:
+    """Describe a run; one shard alone is not complete.
+
+    found_unavailable: reasons by label, of codecs that turned out to be unavailable only when they were opened.
+    """
     from codecbench import __version__
 
     everything = (*selection.codecs, *selection.unavailable)
@@ -32,7 +37,7 @@ def describe(config: RunConfig, selection: Selection, table: UtteranceTable) -> 
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         codecbench_version=__version__,
         corpus=_corpus_info(selection, table),
-        codecs=tuple(_codec_info(p) for p in everything),
+        codecs=tuple(_codec_info(p, found_unavailable.get(p.label, "")) for p in everything),
         metrics=tuple(_metric_infos(selection)),
         tasks=selection.tasks,
         recognizers={r.name: {"family": r.entry.spec.family, **dict(r.identity)} for r in selection.recognizers},
@@ -41,6 +46,7 @@ def describe(config: RunConfig, selection: Selection, table: UtteranceTable) -> 
         settings={owner: dict(values) for owner, values in config.settings.items()},
         seed=config.seed,
         complete=config.shard is None,
+        shard=str(config.shard or ""),
     )
 
 
@@ -92,7 +98,7 @@ def _corpus_info(selection: Selection, table: UtteranceTable) -> CorpusInfo:
     )
 
 
-def _codec_info(prepared: PreparedCodec) -> CodecInfo:
+def _codec_info(prepared: PreparedCodec, found_unavailable: str) -> CodecInfo:
     problem = prepared.unavailable
     return CodecInfo(
         label=prepared.label,
@@ -100,7 +106,7 @@ def _codec_info(prepared: PreparedCodec) -> CodecInfo:
         spec=json.loads(json.dumps(asdict(prepared.spec), default=str)),
         options={name: str(value) for name, value in prepared.options.items() if value is not None},
         identity=dict(prepared.encode_identity),
-        unavailable=problem.reason if problem else "",
+        unavailable=problem.reason if problem else found_unavailable,
         remedy=problem.remedy if problem else "",
     )
 

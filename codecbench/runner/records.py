@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import overload
@@ -133,12 +133,42 @@ class RecordFile(Sequence[Record]):
 
 @dataclass(frozen=True)
 class Written:
-    """Records of one codec that were written; ``digest`` as in RecordDigest."""
+    """Records of one codec that were written; ``digest`` as in RecordDigest.
+
+    num_ok: records with a value. unavailable: records by scorer that say ``unavailable``; why: the first one's reason.
+    """
 
     records: RecordFile
     digest: str
     num_records: int
     num_failed: int
+    num_ok: int = 0
+    unavailable: Mapping[str, int] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """What turned out to be unavailable only when it was used.
+
+    codecs: reason by label, of those without any value. records: by label, of those that have values all the same.
+    """
+
+    codecs: Mapping[str, str]
+    records: Mapping[str, int]
+
+
+def find_shortfall(written: Mapping[str, Written], ceiling: str) -> Shortfall:
+    """Compare each codec with the ceiling: what is unavailable there too is a scorer's or the corpus' affair."""
+    usual = written[ceiling].unavailable if ceiling in written else {}
+    codecs, records = {}, {}
+    for label, own in written.items():
+        lost = {s: count - usual.get(s, 0) for s, count in own.unavailable.items() if count > usual.get(s, 0)}
+        if lost and not own.num_ok:
+            codecs[label] = own.why[next(iter(lost))]
+        elif lost:
+            records[label] = sum(lost.values())
+    return Shortfall(codecs, records)
 
 
 class RecordFolder:
@@ -153,16 +183,21 @@ class RecordFolder:
     def write(self, name: str, records: Iterable[Record]) -> Written:
         """Write one file, a block in memory at a time; one of the same name is replaced."""
         path, digest = self._folder / f"{name}.parquet", RecordDigest()
-        count, failed, walk = 0, Counter[str](), iter(records)
+        count, num_ok, failed, walk = 0, 0, Counter[str](), iter(records)
+        unavailable, why = Counter[str](), dict[str, str]()
         with growing_table(path, SCHEMA) as table:
             while block := list(islice(walk, BLOCK)):
                 for record in block:
                     digest.add(record)
                     failed[record.codec] += record.status in _FAILED
+                    num_ok += record.status == Status.OK
+                    if record.status == Status.UNAVAILABLE:
+                        unavailable[record.scorer] += 1
+                        why.setdefault(record.scorer, record.reason)
                 table.rows([vars(record) for record in block])
                 count += len(block)
         self.failures += failed
-        return Written(RecordFile(path), str(digest), count, failed.total())
+        return Written(RecordFile(path), str(digest), count, failed.total(), num_ok, unavailable, why)
 
     def publish(self) -> None:
         """Put the files in place of those of an earlier state of the run."""

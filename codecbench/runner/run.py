@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,7 +25,14 @@ from codecbench.runner.job import Job, open_job
 from codecbench.runner.messages import WorkerSetup
 from codecbench.runner.plan import plan_group
 from codecbench.runner.progress import Progress, Quiet
-from codecbench.runner.records import RecordFolder, RowsMissingError, Written, utterance_records
+from codecbench.runner.records import (
+    RecordFolder,
+    RowsMissingError,
+    Shortfall,
+    Written,
+    find_shortfall,
+    utterance_records,
+)
 from codecbench.runner.stages import corpus_records, median_length, probe_records, probed_utterances, timing_records
 from codecbench.runner.survey import GroupWork
 from codecbench.runner.utterances import FILE_NAME
@@ -52,12 +59,13 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """What one shard of a run came to: to be merged with the others."""
+    """What one shard of a run came to: to be merged with the others; ``unavailable``: codecs with the reason."""
 
     folder: Path
     num_utterances: int
     failures: Mapping[str, int]
     partial: bool
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(config: RunConfig, progress: Progress | None = None, host: PluginHost | None = None) -> RunOutcome:
@@ -83,9 +91,11 @@ def run_shard(config: RunConfig, progress: Progress | None = None, host: PluginH
     save_request(replace(config, corpus=str(Path(config.corpus).absolute())) if is_path else config)
     records = RecordFolder(config.out)
     with _engine(job, progress or Quiet()) as engine:
-        _score(job, engine, records, progress or Quiet())
-    failures = _write(job, records)
-    return ShardOutcome(config.out, len(job.table), failures, _is_partial(job, failures))
+        written = _score(job, engine, records, progress or Quiet())
+    shortfall = find_shortfall(written, job.ceiling)
+    failures = _write(job, records, shortfall)
+    unavailable = {p.label: str(p.unavailable) for p in job.selection.unavailable} | dict(shortfall.codecs)
+    return ShardOutcome(config.out, len(job.table), failures, _is_partial(job, failures, shortfall), unavailable)
 
 
 def finish(job: Job, progress: Progress, *, work: bool = True) -> RunOutcome:
@@ -100,7 +110,8 @@ def finish(job: Job, progress: Progress, *, work: bool = True) -> RunOutcome:
         _derive(job, written, records)
         _probe(job, engine, records, progress)
         _time(job, engine, records, progress)
-    failures = _write(job, records)
+    shortfall = find_shortfall(written, job.ceiling)
+    failures = _write(job, records, shortfall)
     reports, (results,) = write_reports(
         job.host.registry,
         [config.out],
@@ -110,7 +121,7 @@ def finish(job: Job, progress: Progress, *, work: bool = True) -> RunOutcome:
         progress.message,
         reuse=config.resume,
     )
-    return RunOutcome(config.out, results, reports, failures, _is_partial(job, failures))
+    return RunOutcome(config.out, results, reports, failures, _is_partial(job, failures, shortfall))
 
 
 def make_folder(config: RunConfig) -> None:
@@ -223,16 +234,17 @@ def _time(job: Job, engine: Engine, records: RecordFolder, progress: Progress) -
         records.write(f"timing_{place:04d}", rows)
 
 
-def _write(job: Job, records: RecordFolder) -> dict[str, int]:
+def _write(job: Job, records: RecordFolder, shortfall: Shortfall) -> dict[str, int]:
     """Put records, index and description in place; return how many records of each codec say that something failed."""
+    records.failures.update(shortfall.records)
     records.publish()
     write_artifacts(job.config.out, artifact_rows(job.config.out, job.table, job.groups))
-    describe(job.config, job.selection, job.table).save(job.config.out)
+    describe(job.config, job.selection, job.table, shortfall.codecs).save(job.config.out)
     return {label: count for label, count in records.failures.items() if count}
 
 
-def _is_partial(job: Job, failures: Mapping[str, int]) -> bool:
+def _is_partial(job: Job, failures: Mapping[str, int], shortfall: Shortfall) -> bool:
     config, selection = job.config, job.selection
     asked_codec = bool(config.codecs) and bool(selection.unavailable)
     asked_task = bool(config.tasks or config.recognizers) and any(s.unavailable for s in selection.scorers)
-    return asked_codec or asked_task or bool(failures)
+    return asked_codec or asked_task or bool(failures) or bool(shortfall.codecs)

@@ -47,6 +47,7 @@ def plausibility_flags(results: RunResults, limits: Limits | None = None) -> tup
     """Return a flag for every gate that a run trips, in the order of codecs."""
     limits = limits or Limits()
     flags = [
+        *_one_shard(results),
         *_below_ceiling(results, limits),
         *_equal_to_reference(results),
         *_off_median(results, MetricRole.DELAY, limits.delay_ms, "delay"),
@@ -58,6 +59,12 @@ def plausibility_flags(results: RunResults, limits: Limits | None = None) -> tup
     ]
     order = {label: place for place, label in enumerate(("", *results.codecs))}
     return tuple(sorted(flags, key=lambda flag: order.get(flag.codec, len(order))))
+
+
+def _one_shard(results: RunResults) -> Iterator[Flag]:
+    """One part of a corpus is not the run that was asked for."""
+    if results.info.shard:
+        yield Flag("one_shard", "", "", results.info.shard_note)
 
 
 def _available(results: RunResults) -> list[CodecInfo]:

@@ -225,7 +225,7 @@ def _corpus_row(table: ScoreTable, codec: int) -> MetricSummary:
 
 
 def _notes(results: RunResults, rows: list[MetricSummary]) -> tuple[str, ...]:
-    notes = []
+    notes = [results.info.shard_note] if results.info.shard else []
     with_interval = [row for row in rows if row.ci_low is not None]
     if any(row.unit == "utterance" for row in with_interval):
         speakers = results.info.corpus.num_speakers

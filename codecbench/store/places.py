@@ -88,6 +88,16 @@ class StorePath:
             else:
                 self._write_remote(bytes(data))
 
+    def settle(self) -> None:
+        """Wait until the name of a file that was written survives a loss of power too; objects need no waiting."""
+        if self.local is not None and hasattr(os, "O_DIRECTORY"):
+            with _told("write", self):
+                folder = os.open(self.local.parent, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
     def move(self, target: StorePath) -> None:
         """Give a file another name in the same place."""
         filesystem, inside = self._resolve()

@@ -93,11 +93,12 @@ class ScoreStore:
 
     def _loaded(self) -> ShardIndex:
         if self._index is None:
-            self._index = ShardIndex(self.folder, ["status"], _needs_retry)
+            self._index = ShardIndex(self.folder, ["status"], needs_retry)
         return self._index
 
 
-def _needs_retry(table: pa.Table) -> np.ndarray:
+def needs_retry(table: pa.Table) -> np.ndarray:
+    """Say for each row of a shard whether its outcome is tried again: bool [rows]."""
     retried = pc.is_in(table.column("status"), value_set=pa.array(sorted(RETRIED)))
     return np.asarray(retried.to_numpy(), bool)
 

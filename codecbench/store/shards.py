@@ -33,13 +33,31 @@ def write_shard(folder: Place, rows: Sequence[dict[str, Any]], schema: pa.Schema
     Several processes may write to one folder: a shard's name holds the checksum of its content, so that two of one name
     are one. Raises StoreError (disk full, no permission) with nothing left behind.
     """
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd", write_page_checksum=True)
-    data = memoryview(sink.getvalue())
     folder = StorePath.of(folder)
+    data = _bytes_of(pa.Table.from_pylist(list(rows), schema=schema))
     final = folder / f"{_next_number(folder):08d}-{_checksum(data)}{SUFFIX}"
     final.write(data)
     return final
+
+
+def replace_shards(sources: Sequence[StorePath], table: pa.Table) -> int:
+    """Write ``table`` as one shard in place of ``sources`` (neighbours, oldest first); return how many fewer there are.
+
+    Killed at any time it leaves each row in one of them at least. Its number is that of the last source, so that what
+    was newer than they is newer than it. Raises StoreError, with all sources left where it cannot be written.
+    """
+    data = _bytes_of(table)
+    final = sources[-1].parent / f"{sources[-1].name.partition('-')[0]}-{_checksum(data)}{SUFFIX}"
+    final.write(data)
+    final.settle()
+    try:
+        checked_shard(final)
+    except FileNotFoundError:  # put aside; or merged further by another compaction, and the sources wait for the next
+        return 0
+    old = [source for source in sources if source != final]  # equal where one source holds all that the others do
+    for source in old:
+        source.remove()
+    return len(old) - (final not in sources)
 
 
 def write_whole(table: pa.Table, final: Path) -> None:
@@ -73,8 +91,8 @@ def read_shards(folder: Place, columns: Sequence[str] | None = None) -> Iterator
 def read_shard(shard: StorePath, columns: Sequence[str] | None = None) -> pa.Table | None:
     """Read one shard; a corrupted one is put aside (``*.corrupt``), and None returned.
 
-    None also for one that is gone, since another process may have put it aside. Raises StoreError where the store
-    cannot be read: that is no fault of the shard.
+    None also for one that is gone, since another process may have put it aside or merged it into another one. Raises
+    StoreError where the store cannot be read: that is no fault of the shard.
     """
     try:
         return checked_shard(shard, columns)
@@ -105,6 +123,12 @@ def checked_shard(shard: StorePath, columns: Sequence[str] | None = None) -> pa.
 def put_aside(file: StorePath) -> None:
     """Rename a corrupted file, so that no run reads it and what it held is done again."""
     file.move(file.parent / f"{file.name.removesuffix(SUFFIX)}{CORRUPT_SUFFIX}")
+
+
+def _bytes_of(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return memoryview(sink.getvalue())
 
 
 def _checksum(data: bytes | memoryview) -> str:

@@ -51,7 +51,7 @@ def spec_from_table(table: Mapping[str, Any], overrides: Mapping[str, Any] | Non
         _set(merged, dotted.split("."), value)
     try:
         spec = _build(ModelSpec, merged, "preset")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:  # the last of sizes that are 0 or beyond floats
         raise PresetError(str(error)) from None
     assert isinstance(spec, ModelSpec)
     return spec

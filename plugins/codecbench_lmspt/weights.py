@@ -12,9 +12,19 @@ import torch
 from torch import Tensor
 
 from codecbench_lmspt.convolution import WeightNormed, split_weight
-from codecbench_lmspt.files import HUB_FILE, HUB_NAME, LICENCE_KEY, SPEC_KEY, WeightsError, find_file, shipped_weights
+from codecbench_lmspt.files import (
+    HUB_FILE,
+    HUB_NAME,
+    LICENCE_KEY,
+    SPEC_KEY,
+    WEIGHTS_DIR,
+    WeightsError,
+    find_file,
+    shipped_weights,
+)
 from codecbench_lmspt.presets import load_preset, preset_names, spec_from_table, spec_to_table
 from codecbench_lmspt.spec import ModelSpec
+from codecbench_lmspt.stated import check_stated, require_same
 
 if TYPE_CHECKING:
     from codecbench_lmspt.model import LMSPT
@@ -61,8 +71,11 @@ def load(cls: type[ModelT], source: str | Path, preset: str | None) -> ModelT:
     """A model of ``cls`` with the weights that ``source`` names. Raises :class:`WeightsError`."""
     path, implied = find(source, preset)
     state, metadata = read(path)
+    spec = _spec_of(path, metadata, preset or implied)
     with torch.random.fork_rng(devices=[]):  # the initial values are thrown away: nobody else's draws should move
-        model = cls(_spec_of(path, metadata, preset or implied))
+        if SPEC_KEY in metadata and path.parent != WEIGHTS_DIR:  # a preset is of known size; this takes a second
+            check_stated(lambda: cls(spec), state, is_training_only, _not_this(path.name, spec))
+        model = cls(spec)
     apply_state(model, state, path.name)
     if model.spec.name.startswith("release") or metadata.get(LICENCE_KEY, "").upper().startswith("CC-BY-NC"):
         _notice_once()
@@ -103,18 +116,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def apply_state(model: LMSPT, state: Mapping[str, Tensor], name: str) -> None:
     """Load inference weights strictly; raises :class:`WeightsError` that names the first differing keys."""
     own = {key: tensor for key, tensor in model.state_dict().items() if not is_training_only(key)}
-    differing = [f"missing {key}" for key in own if key not in state]
-    differing += [f"unexpected {key}" for key in state if key not in own]
-    differing += [
-        f"{key} is {list(state[key].shape)}, expected {list(tensor.shape)}"
-        for key, tensor in own.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    if differing:
-        shown = "; ".join(differing[:3])
-        raise WeightsError(f"{name} is not an LM-SPT {model.spec.name!r}: {len(differing)} keys differ, first: {shown}")
+    require_same(own, state, is_training_only, _not_this(name, model.spec))
     model.load_state_dict({key: state[key].to(own[key].dtype) for key in own}, strict=False)
     model.quantizer.mark_started()
+
+
+def _not_this(name: str, spec: ModelSpec) -> str:
+    return f"{name} is not an LM-SPT {spec.name!r}"
 
 
 def is_training_only(key: str) -> bool:

@@ -21,6 +21,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from codecbench_lmspt.codebook import Codebook, StepContext, take_weights
 from codecbench_lmspt.spec import QuantizerSpec
+from codecbench_lmspt.stated import check_stated
 from codecbench_speechtokenizer_style.sizes import SIZES, Size
 
 SIZE_KEY = "speechtokenizer_style_size"
@@ -240,11 +241,10 @@ class SpeechTokenizerStyle(nn.Module):
         """Write what inference needs to one safetensors file."""
         from safetensors.torch import save_file
 
-        skipped = ("distillation_head.",)
         state = {
             key: value.detach().to("cpu", dtype).contiguous()
             for key, value in self.state_dict().items()
-            if not key.startswith(skipped) and ".ema." not in key
+            if not _is_training_only(key)
         }
         metadata = {SIZE_KEY: json.dumps(dataclasses.asdict(self.size)), "licence": licence}
         path = Path(path)
@@ -275,12 +275,15 @@ def load(path: Path) -> SpeechTokenizerStyle:
             if stated is None:
                 raise ValueError(f"{path} holds no SpeechTokenizer-style model")
             table = json.loads(stated)
-            model = SpeechTokenizerStyle(Size(**(table | {"strides": tuple(table["strides"])})))
+            size = Size(**(table | {"strides": tuple(table["strides"])}))
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, TypeError) as error:
+        check_stated(lambda: SpeechTokenizerStyle(size), state, _is_training_only, f"{path} does not fit")
+        model = SpeechTokenizerStyle(size)
+    except (SafetensorError, OSError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as a SpeechTokenizer-style model: {error}") from None
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = [k for k in missing if not k.startswith("distillation_head.") and ".ema." not in k]
-    if missing or unexpected:
-        raise ValueError(f"{path} does not fit: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    model.load_state_dict(state, strict=False)
     return model
+
+
+def _is_training_only(key: str) -> bool:
+    return key.startswith("distillation_head.") or ".ema." in key

@@ -11,6 +11,7 @@ from codecbench.results import RunResults
 
 MAX_GROUPS, MAX_IDS = 200, 200
 GATES = {
+    "one_shard": "These are figures of a part of the corpus: the other shards are not in them.",
     "ceiling": "Unchanged audio must reach the best possible value. Where it does not, the measurement is at fault.",
     "equal_to_reference": "No codec returns the very signal: the output is the reference itself, or a lossless copy.",
     "delay": "The output lags the input. Metrics that compare sample by sample then punish perfect audio.",

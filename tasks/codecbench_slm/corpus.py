@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import soundfile
-
+from codecbench.audio.reading import read_audio
 from codecbench.contracts.audio import Utterance
-from codecbench.errors import UsageError
+from codecbench.errors import BadInput, UsageError
 from codecbench.hashing import digest, file_sha256
 from codecbench.registering import Registry
 from codecbench.runner.config import RunConfig
@@ -72,11 +71,17 @@ def usable(registry: Registry, path: str, data: DataConfig) -> Iterator[Utteranc
         if utterance.problem:
             raise UsageError(f"data {path}: {utterance.problem}; mend it, or leave it out by data.exclude")
         try:
-            seconds = utterance.duration_s or float(soundfile.info(str(utterance.audio)).duration)
-        except (OSError, RuntimeError) as error:
-            raise UsageError(f"data {path}: {utterance.audio} cannot be read ({error}); mend or remove it") from error
+            seconds = utterance.duration_s or _measured_s(utterance)
+        except BadInput as error:
+            raise UsageError(f"data {path}: {error}; mend it, or leave it out by data.exclude") from error
         if data.min_duration_s <= seconds <= data.max_duration_s:
             yield replace(utterance, duration_s=seconds, sha256=utterance.sha256 or file_sha256(utterance.audio))
+
+
+def _measured_s(utterance: Utterance) -> float:
+    """Decode the file: what its header says of its length is not believed."""
+    audio, rate_hz = read_audio(utterance)
+    return len(audio) / rate_hz
 
 
 def seconds_of(utterance: Utterance) -> float:

@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -163,6 +165,80 @@ def test_a_safetensors_file_with_a_wrong_header_is_refused(wrong: str, tmp_path:
         (tmp_path / "model.safetensors").write_bytes(WRONG_HEADERS[wrong])
         weights = tmp_path if loader.folder else tmp_path / "model.safetensors"
         assert _refusal(loader, weights)
+
+
+LIARS = """
+import json, resource, sys
+from dataclasses import asdict
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from codecbench_lmspt.files import SPEC_KEY, WeightsError
+from codecbench_lmspt.model import LMSPT
+from codecbench_lmspt.presets import load_preset, spec_to_table
+from codecbench_speechtokenizer_style.model import SIZE_KEY, SpeechTokenizerStyle, load
+from codecbench_speechtokenizer_style.sizes import SIZES
+
+family, path = sys.argv[1], Path(sys.argv[2])
+model = LMSPT(load_preset("tiny")) if family == "lmspt" else SpeechTokenizerStyle(SIZES["tiny"])
+key = SPEC_KEY if family == "lmspt" else SIZE_KEY
+training = ("distillation_head.", ".ema.")
+own = {k: v for k, v in model.state_dict().items() if not any(part in k for part in training)}
+# What the process has now, and 1 GB: far less than any model that is stated.
+now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + 10**9, now + 10**9))
+resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
+for line in sys.stdin:
+    changes, holds_own = json.loads(line)
+    stated = spec_to_table(load_preset("tiny")) if family == "lmspt" else asdict(SIZES["tiny"])
+    for dotted, value in changes.items():
+        *tables, last = dotted.split(".")
+        table = stated
+        for name in tables:
+            table = table[name]
+        table[last] = value
+    save_file(own if holds_own else {"a": torch.zeros(1)}, path, metadata={key: json.dumps(stated)})
+    try:
+        LMSPT.from_pretrained(path, fold=False) if family == "lmspt" else load(path)
+    except WeightsError as error:
+        print("refused:", error)
+    else:
+        print("loaded")
+"""
+# By family: what a file states of the tiny model, and whether it holds that model's tensors or another one.
+HUGE: dict[str, list[tuple[dict[str, int], bool]]] = {
+    "lmspt": [
+        ({"latent_width": 1 << 17}, False),
+        ({"latent_width": 1 << 17}, True),
+        ({"latent_width": 1 << 62}, False),
+        ({"quantizer.acoustic_size": 1 << 31}, True),
+        ({"quantizer.acoustic_books": 10**9}, True),
+        ({"aux_decoder.layers": 10**9}, False),
+        ({"encoder.transformer.heads": 0}, True),
+        ({"training.distillation_head_dim": 1 << 31}, True),  # which no file holds
+    ],
+    "speechtokenizer-style": [
+        ({"latent": 1 << 17}, False),
+        ({"latent": 1 << 62}, False),
+        ({"codebook_size": 1 << 31}, True),
+        ({"codebooks": 10**9}, True),
+        ({"lstm_layers": 10**9}, False),
+        ({"distillation_head_dim": 1 << 31}, True),
+    ],
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its memory from /proc")
+@pytest.mark.parametrize("family", list(HUGE))
+def test_a_small_file_that_states_a_huge_model_is_refused_before_it_is_made(family: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIARS, family, str(tmp_path / "m.safetensors")]
+    asked = [*HUGE[family], ({}, True)]  # the last one is no lie
+    lines = "".join(json.dumps(one) + "\n" for one in asked)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    *told, honest = done.stdout.splitlines()
+    assert [line.partition(" ")[0] for line in told] == ["refused:"] * len(HUGE[family]), done.stdout
+    assert honest == "loaded"
 
 
 @pytest.fixture(scope="module")

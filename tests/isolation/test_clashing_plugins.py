@@ -23,7 +23,7 @@ BITSTRING = {
 }
 
 
-def run_both(folder: Path, files: list[Path], names: list[str], cache: Path) -> tuple[int, RunResults]:
+def run_both(folder: Path, files: list[Path], names: list[str], cache: Path, *more: str) -> tuple[int, RunResults]:
     """Run the codecs of ``files`` over utterances called ``names``; returns the exit code and the results.
 
     In a process of its own: workers see the environment variables that the first of them was started with.
@@ -32,7 +32,7 @@ def run_both(folder: Path, files: list[Path], names: list[str], cache: Path) -> 
     corpus = write_corpus(folder / "corpus", names)
     codecs = ",".join(["toy-ceiling", *(file.stem.replace("_", "-") for file in files)])
     command = [sys.executable, "-m", "codecbench", "run", "--codecs", codecs, "--corpus", str(corpus)]
-    command += ["--tasks", "toy-task", "--reports", "tables", "--workers", "1", "--out", str(folder / "run")]
+    command += ["--tasks", "toy-task", "--reports", "tables", "--workers", "1", "--out", str(folder / "run"), *more]
     command += [argument for file in (TOY, *files) for argument in ("--plugin", str(file))]
     done = subprocess.run(
         command, env={**os.environ, "CODECBENCH_CACHE": str(cache)}, capture_output=True, text=True, check=False
@@ -64,6 +64,18 @@ def test_one_run_holds_codecs_that_clash_and_survives_their_crashes(
     info = {codec.label: codec for codec in results.info.codecs}
     assert info["levels-one"].identity["environment"]["levelpacker"] == "1.0"
     assert info["levels-two"].identity["environment"]["levelpacker"] == "2.0"
+
+
+def test_a_codec_that_is_unavailable_only_in_its_environment_makes_the_run_partial(
+    environments: dict[str, Path], tmp_path: Path
+) -> None:
+    files = [environments["levels_one"], environments["levels_two"]]
+    code, results = run_both(tmp_path, files, ["a", "b"], environments["cache"], "--set", "levels-one.fault=refuse")
+    assert code == 3
+    rows = results.records[results.records.codec == "levels-one"]
+    assert set(rows[rows.metric == "toy_error"].status) == {"unavailable"}
+    unavailable = {codec.label: codec.unavailable for codec in results.info.codecs if codec.unavailable}
+    assert unavailable == {"levels-one": "its weights are not here (fetch them)"}
 
 
 @pytest.fixture(scope="module")

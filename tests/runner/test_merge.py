@@ -11,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codecbench.cli.report import report_command
 from codecbench.errors import UsageError
 from codecbench.plugins import load_plugins
 from codecbench.results import RunResults
@@ -105,6 +107,18 @@ def test_merged_shards_are_the_whole_run(done: Done, tmp_path: Path) -> None:
     assert artifacts.utterances == expected.utterances
     assert artifacts.tokens("toy", "u3") is not None
     assert RunResults.load(tmp_path / "merged").info.corpus == RunResults.load(done.whole).info.corpus
+
+
+def test_a_report_on_one_shard_says_so_and_one_on_the_merged_run_does_not(done: Done, tmp_path: Path) -> None:
+    shard = shutil.copytree(done.thirds[1], tmp_path / "shard")
+    for folder, is_part in ((shard, True), (done.whole, False)):
+        arguments = ["--reports", "tables", "--plugin", str(TOY), "--out", str(tmp_path / "out")]
+        told = CliRunner().invoke(report_command, [str(folder), *arguments], standalone_mode=False)
+        assert told.exception is None, told.output
+        assert ("One shard only (2 of 3), not merged" in told.stderr) is is_part
+        written = (tmp_path / "out" / "tables" / "summary.md").read_text("utf-8")
+        assert ("One shard only (2 of 3)" in written) is is_part
+        assert ("one_shard" in {flag.gate for flag in RunResults.load(folder).info.flags}) is is_part
 
 
 def test_any_number_of_shards_on_one_store_does_nothing_twice(part: RunPart, tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
+from codecbench.cli.run import run_command
 from codecbench.results import RunResults
 from codecbench.runner.run import RunOutcome
-from tests.runner.conftest import write_corpus
+from tests.runner.conftest import TOY, write_corpus
 
 ToyRun = Callable[..., RunOutcome]
 
@@ -146,3 +148,42 @@ def test_bad_audio_gets_a_record_that_says_why(toy_run: ToyRun, tmp_path: Path) 
     assert "more than once" in found["good#2"][1]
     assert "leaves the manifest's folder" in found["escape"][1]
     assert all(s == "bad_input" for u, (s, _) in found.items() if u not in {"good", "one", "stereo"})
+
+
+def test_a_codec_that_proves_unavailable_when_it_is_opened_makes_the_run_partial(
+    toy_run: ToyRun, tmp_path: Path
+) -> None:
+    refusing: dict[str, object] = {
+        "codecs": ("toy-ceiling", "toy", "toy-bad"),
+        "settings": {"toy-bad": {"fault": "refuse"}},
+    }
+    outcome = toy_run(**refusing)
+    assert outcome.partial
+    assert outcome.failures == {}
+    unavailable = {codec.label: codec.unavailable for codec in RunResults.load(outcome.folder).info.codecs}
+    assert unavailable == {
+        "toy-ceiling": "", "toy": "", "toy-bad": "its weights are not here after all (fetch them)"
+    }  # fmt: skip
+    assert {status for status, _ in statuses(outcome, "toy-bad", "toy_error").values()} == {"unavailable"}
+    again = toy_run(**refusing | {"settings": {}})
+    assert not again.partial
+    assert not any(codec.unavailable for codec in again.info.codecs)
+
+
+def test_a_codec_that_becomes_unavailable_on_the_way_makes_the_run_partial(toy_run: ToyRun, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    corpus = str(write_corpus(folder, ["a", "culprit", "c"]))
+    codecs, settings = ("toy-ceiling", "toy-bad"), {"toy-bad": {"fault": "vanish"}}
+    outcome = toy_run(codecs=codecs, corpus=corpus, settings=settings)
+    assert outcome.partial
+    assert outcome.failures == {"toy-bad": 3}
+    assert not any(codec.unavailable for codec in outcome.info.codecs)
+
+
+def test_a_shard_says_which_codec_proved_unavailable(corpus: Path, tmp_path: Path) -> None:
+    arguments = ["--codecs", "toy-ceiling,toy-bad", "--corpus", corpus, "--tasks", "toy-task", "--out", tmp_path / "s"]
+    arguments += ["--shard", "1/2", "--plugin", TOY, "--set", "toy-bad.fault=refuse", "--workers", "1"]
+    done = CliRunner().invoke(run_command, [str(a) for a in arguments], standalone_mode=False)
+    assert done.return_value == 3, done.output
+    assert "unavailable toy-bad: its weights are not here after all" in done.output

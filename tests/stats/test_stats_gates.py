@@ -35,6 +35,15 @@ def test_a_realistic_run_trips_only_the_kinship_that_it_has() -> None:
     assert {flag.gate for flag in found} == {"recogniser_kinship"}
 
 
+def test_one_shard_alone_is_flagged_and_noted_beside_every_summary() -> None:
+    whole = make_results(SOUND, 60)
+    part = RunResults.from_frame(replace(whole.info, shard="2/3"), whole.records)
+    (flag,) = flags(part, "one_shard")
+    assert "One shard only (2 of 3)" in flag.message
+    assert part.summary.notes[0] == flag.message
+    assert not any("shard" in note for note in whole.summary.notes)
+
+
 @pytest.mark.parametrize(("metric", "low", "fine"), [("pesq_wb", 4.60, 4.642), ("mel_distance", 0.01, 0.0004)])
 def test_the_ceiling_must_be_reached(metric: str, low: float, fine: float) -> None:
     results = make_results(SOUND, 30)

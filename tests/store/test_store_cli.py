@@ -130,11 +130,16 @@ def test_gc_says_what_would_go_and_removes_it_only_when_told(store: Path, made: 
     assert not any(path.is_dir() and not any(path.iterdir()) for path in (store / "tokens").iterdir())
 
 
-def test_after_gc_the_kept_run_is_made_again_without_any_work(
-    store: Path, made: tuple[Path, Path], tmp_path: Path
+@pytest.mark.parametrize("command", ["gc", "compact"])
+def test_after_gc_or_compact_the_kept_run_is_made_again_without_any_work(
+    command: str, store: Path, made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     small, counter = made[0], tmp_path / "count"
-    invoke("gc", store, "--keep", small, "--yes")
+    if command == "gc":
+        invoke("gc", store, "--keep", small, "--yes")
+    else:
+        assert sum(row["after"] - row["before"] for row in as_json("compact", store)) < 0
+        assert as_json("verify", store) == []
     config = RunConfig(
         tmp_path / "again",
         ("toy-ceiling", "toy"),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codecbench import Bitstream, CodecSpec, Measurement, Status, Tokens, TokenStream, Unavailable
+from codecbench import Bitstream, CodecSpec, Measurement, Status, Tokens, TokenStream, Unavailable, UsageError
+from codecbench.plugins import load_plugins
+from codecbench_slm.config import DataConfig
+from codecbench_slm.corpus import usable
 from codecbench_slm.crossed import crossed_interval
 from codecbench_slm.delay import delayed, num_positions, undelayed
 from codecbench_slm.robustness import spoken_errors
@@ -181,6 +187,27 @@ def test_text_comes_back(kind: str) -> None:
 
 
 METRICS = {metric.name: metric for metric in STT_METRICS}
+
+
+def test_lengths_are_measured_and_not_taken_from_headers(tmp_path: Path) -> None:
+    rows = []
+    for name, claimed_s in (("honest", 0.5), ("liar", 20.0)):
+        path = tmp_path / f"{name}.flac"
+        soundfile.write(path, 0.1 * np.sin(np.arange(8000) * 0.1), 16000)
+        data = bytearray(path.read_bytes())
+        data[22:26] = int(16000 * claimed_s).to_bytes(4, "big")  # the lower bits of the number of samples
+        path.write_bytes(data)
+        rows.append({"id": name, "audio": path.name, "text": "one two"})
+    manifest = tmp_path / "lies.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert soundfile.info(tmp_path / "liar.flac").duration == 20.0
+    registry, data = load_plugins().registry, DataConfig(min_duration_s=0.1, max_duration_s=30.0)
+    found = usable(registry, str(manifest), data)
+    assert next(found).duration_s == 0.5
+    with pytest.raises(UsageError, match=r"lies.jsonl: audio file cannot be read .*liar.flac; mend it"):
+        next(found)
+    found = usable(registry, str(manifest), replace(data, exclude=("liar",)))
+    assert [u.id for u in found] == ["honest"]
 
 
 def test_seeds_become_one_row_that_still_holds_each() -> None:
