@@ -102,6 +102,7 @@ def _codec_info(prepared: PreparedCodec) -> CodecInfo:
         identity=dict(prepared.encode_identity),
         unavailable=problem.reason if problem else "",
         remedy=problem.remedy if problem else "",
+        notes=prepared.spec.notes,
     )
 
 

@@ -20,7 +20,7 @@ class AvCodec(BitstreamCodec):
         self.spec, self.family = spec, family
         assert spec.bitrate_bps is not None
         self.bitrate_bps = round(spec.bitrate_bps)
-        # A constant of the setting, known to both sides: AAC's configuration, Speex' header.
+        # A constant of the setting, stated as ``setup_bytes``: AAC's configuration.
         self.extradata: bytes | None = self._encoder().extradata
 
     def _encoder(self) -> Any:

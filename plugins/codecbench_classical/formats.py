@@ -13,6 +13,7 @@ class AvFormat:
     frame_samples: input of one packet; packets beyond the last needed one are not sent. rates_bps: the rates
     that exist; empty where any from ``min_rate_bps`` to ``max_rate_bps`` is taken. frame_bits: bits of a frame
     at each rate, where packets are padded to bytes or carry a storage header; empty for 8 bits a byte.
+    setup_bytes: the decoder's configuration, which no packet carries.
     """
 
     name: str
@@ -29,6 +30,7 @@ class AvFormat:
     min_rate_bps: int = 0
     max_rate_bps: int = 0
     frame_bits: tuple[int, ...] = ()
+    setup_bytes: int = 0
     standard: str = ""
     licence: str = "LGPL-2.1-or-later (FFmpeg)"
     causal: bool = False
@@ -67,7 +69,7 @@ MP3 = AvFormat(
 AAC = AvFormat(
     "aac", "AAC low complexity at 16 kHz, FFmpeg's own encoder", "aac", "aac", 16000, "fltp", 1024, 1024, 3072,
     listed_bps=(32000, 16000, 24000, 64000), min_rate_bps=8000, max_rate_bps=96000,
-    standard="ISO/IEC 14496-3",
+    standard="ISO/IEC 14496-3", setup_bytes=5,
 )  # fmt: skip
 GSM = AvFormat(
     "gsm", "GSM full rate (RPE-LTP)", "libgsm", "gsm", 8000, "s16", 160, 0, 160,

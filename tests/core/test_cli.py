@@ -37,6 +37,13 @@ def test_listings_are_readable_and_json(command: str, name: str) -> None:
     assert name in {row["name"] for row in json.loads(machine.stdout)}
 
 
+def test_codecs_say_what_a_rate_leaves_out() -> None:
+    assert "leaves out a setup of 3287 bytes" in " ".join(codecbench("codecs").stdout.split())
+    rows = {row["name"]: row for row in json.loads(codecbench("codecs", "--json").stdout)}
+    assert "3287 bytes" in rows["vorbis:q2"]["notes"][0]
+    assert rows["opus:12kbps"]["notes"] == []
+
+
 def test_doctor_finds_no_problem_here() -> None:
     done = codecbench("doctor", "--json")
     findings = json.loads(done.stdout)
