@@ -1,4 +1,4 @@
-"""The codecs that FFmpeg's encoders give, each as one row of facts."""
+"""The codecs that FFmpeg decodes, each as one row of facts."""
 
 from __future__ import annotations
 
@@ -77,9 +77,10 @@ GSM = AvFormat(
     standard="ETSI EN 300 961", licence="ISC-style (libgsm), LGPL-2.1-or-later (FFmpeg decoder)", causal=True,
 )  # fmt: skip
 SPEEX = AvFormat(
-    "speex", "Speex wide-band, constant bit rate", "libspeex", "libspeex", 16000, "s16", 320, 223, 543,
+    "speex", "Speex wide-band, constant bit rate", "libspeex", "speex", 16000, "s16", 320, 223, 543,
     listed_bps=SPEEX_RATES, rates_bps=SPEEX_RATES, frame_bits=(476, 196, 256, 336, 412, 556),
-    standard="Valin, The Speex codec manual 1.2, table 10.2", licence="BSD-3-Clause (libspeex)",
+    standard="Valin, The Speex codec manual 1.2, table 10.2",
+    licence="BSD-3-Clause (libspeex), LGPL-2.1-or-later (FFmpeg decoder)",
 )  # fmt: skip
 
 FORMATS = {f.name: f for f in (G722, AMR_NB, AMR_WB, G723_1, MP3, AAC, GSM, SPEEX)}

@@ -191,7 +191,7 @@ def caption(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line,
 
 
 def notes(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line, ...]) -> tuple[str, ...]:
-    """List what the figures do not say: reach of intervals, metrics without values, codecs left out, codecs' own notes."""
+    """List what the figures do not say: reach of intervals, metrics without values, codecs' notes, codecs left out."""
     found = list(results.summary.notes)
     for column in columns:
         if not _has_values(results, column):

@@ -82,7 +82,7 @@ def test_quality_and_rate_rise_together(family: str) -> None:
     assert scores[-1] > 0.9
 
 
-@pytest.mark.parametrize("family", ["g722", "amr-nb"])
+@pytest.mark.parametrize("family", ["g722", "amr-nb", "amr-wb", "gsm", "speex"])
 def test_frames_cost_exactly_their_nominal_bits(family: str) -> None:
     """At a whole number of frames beyond the delay the measured rate is the nominal one to the bit."""
     for name in available(family):
@@ -178,16 +178,32 @@ def test_mp3_packets_decode_alike_in_libsndfile() -> None:
     assert snr_db(ours[1152:common], theirs[lag + 1152 : lag + common]) > 60
 
 
-def test_a_missing_encoder_is_unavailable_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    import av.codec
+@pytest.mark.parametrize(
+    ("family", "package"), [("gsm", "libgsm1"), ("speex", "libspeex1"), ("amr-wb", "libvo-amrwbenc0")]
+)
+def test_an_encoder_that_is_nowhere_is_unavailable_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, family: str, package: str
+) -> None:
+    import ctypes
 
-    def unknown(name: str, mode: str) -> None:
-        raise ValueError(name)
+    from codecbench_classical import avcoding, system_encoders
 
-    monkeypatch.setattr(av.codec, "Codec", unknown)
-    prepared = prepare(host(CLASSICAL).registry, "gsm", {})
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(avcoding, "has_codec", lambda name, mode: mode == "r")
+    monkeypatch.setattr(system_encoders, "find_library", lambda name: None)
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    prepared = prepare(host(CLASSICAL).registry, family, {})
     assert isinstance(prepared.unavailable, Unavailable)
-    assert "libgsm" in str(prepared.unavailable)
+    assert prepared.unavailable.remedy.startswith(f"apt-get install {package}")
+
+
+def test_a_missing_decoder_is_unavailable_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from codecbench_classical import avcoding
+
+    monkeypatch.setattr(avcoding, "has_codec", lambda name, mode: mode == "w")
+    assert "decoder gsm" in str(prepare(host(CLASSICAL).registry, "gsm", {}).unavailable)
 
 
 @pytest.mark.parametrize(
