@@ -46,7 +46,7 @@ def codecs_command(settings: tuple[str, ...], plugin_files: tuple[Path, ...], as
         return
     notes: dict[str, int] = {}
     cells = [
-        (r.name, _number(r.sample_rate_hz, "any"), _number(r.frame_rate_hz, "any"), str(r.codebooks or "-"),
+        (r.name, _number(r.sample_rate_hz, "any"), _number(r.frame_rate_hz, "-"), str(r.codebooks or "-"),
          _rate(r, notes), "yes" if r.available else f"no [{_note(notes, r.reason, r.remedy)}]")
         for r in rows
     ]  # fmt: skip
