@@ -75,13 +75,16 @@ class FakeCodec:
     teacher: str = ""
     failing: tuple[tuple[int, str], ...] = ()  # (utterance index, status)
     unavailable: str = ""
+    setup_bytes: int = 0
 
     @property
     def spec(self) -> CodecSpec:
         """The specification that the name stands for."""
         name, _, variant = self.label.split("/")[0].split("@")[0].partition(":")
         streams = (StreamSpec(self.frame_rate_hz, (1024,) * self.codebooks),) if self.codebooks else ()
-        return CodecSpec(name, variant, streams=streams, role=self.role, teacher=self.teacher)
+        return CodecSpec(
+            name, variant, streams=streams, role=self.role, teacher=self.teacher, setup_bytes=self.setup_bytes
+        )
 
 
 IDENTITY = FakeCodec("identity", 1.0, 256_000.0, role=Role.CEILING)
@@ -123,7 +126,13 @@ def make_info(
 ) -> RunInfo:
     """Return the ``run.json`` of a synthetic run."""
     infos = tuple(
-        CodecInfo(c.label, str(c.role), json.loads(json.dumps(asdict(c.spec))), unavailable=c.unavailable)
+        CodecInfo(
+            c.label,
+            str(c.role),
+            json.loads(json.dumps(asdict(c.spec))),
+            unavailable=c.unavailable,
+            notes=c.spec.notes,
+        )
         for c in codecs
     )
     return RunInfo(

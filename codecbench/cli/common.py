@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
+from codecbench.errors import UsageError
 from codecbench.plugins import PluginHost, load_plugins
+
+WHOLE_WORD = 12
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,8 +30,12 @@ def host_with(files: Sequence[Path]) -> PluginHost:
 
 
 def split_names(values: Iterable[str]) -> tuple[str, ...]:
-    """Split comma-separated names, given once or several times."""
-    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+    """Split comma-separated names, given once or several times; raises UsageError where only blanks were given."""
+    given = tuple(values)
+    names = tuple(name.strip() for value in given for name in value.split(",") if name.strip())
+    if given and not names:
+        raise UsageError(f"'{','.join(given)}' names nothing: give names by commas, or leave the option out")
+    return names
 
 
 def plugin_option(command: F) -> F:
@@ -65,14 +72,37 @@ def print_json(data: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows as a table; text is shown as it is, never as markup, and the first column, a name, in one line."""
+    """Print rows as a table; text is shown as it is, never as markup, and the first column, a name, in one line.
+
+    Words of up to ``WHOLE_WORD`` letters stay whole, on a narrow terminal as many as fit.
+    """
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=index == 0)
-    for row in rows:
+    cells, console = list(rows), Console()
+    form = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = Table(title=title, title_justify="left", header_style="bold", **form)  # type: ignore[arg-type]
+    widths = _widths(columns, cells, console.width - 2 * (len(columns) - 1))
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        table.add_column(column, overflow="fold", no_wrap=index == 0, width=width)
+    for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the widths of columns: first the name and the longest words, as far as they fit, then all of the rest."""
+    texts = [[column, *(row[index] for row in rows)] for index, column in enumerate(columns)]
+    whole = [max(map(len, column)) for column in texts]
+    words = [max((len(word) for text in column for word in text.split()), default=1) for column in texts]
+    for longest in range(WHOLE_WORD, 0, -1):
+        widths = [whole[0], *(min(longest, word) for word in words[1:])]
+        if sum(widths) <= room:
+            break
+    while sum(widths) < room and widths != whole:
+        short = [index for index in range(len(columns)) if widths[index] < whole[index]]
+        for index in short[: room - sum(widths)]:
+            widths[index] += 1
+    return widths

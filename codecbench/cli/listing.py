@@ -31,6 +31,7 @@ class _CodecRow:
     reason: str
     remedy: str
     description: str
+    notes: tuple[str, ...]
 
 
 @click.command("codecs")
@@ -45,8 +46,8 @@ def codecs_command(settings: tuple[str, ...], plugin_files: tuple[Path, ...], as
         return
     notes: dict[str, int] = {}
     cells = [
-        (r.name, _number(r.sample_rate_hz, "any"), _number(r.frame_rate_hz, "any"), str(r.codebooks or "-"),
-         _number(r.bitrate_bps, "-"), "yes" if r.available else f"no [{_note(notes, r.reason, r.remedy)}]")
+        (r.name, _number(r.sample_rate_hz, "any"), _number(r.frame_rate_hz, "-"), str(r.codebooks or "-"),
+         _rate(r, notes), "yes" if r.available else f"no [{_note(notes, r.reason, r.remedy)}]")
         for r in rows
     ]  # fmt: skip
     print_table("Codecs", ("codec", "rate, Hz", "frames/s", "codebooks", "bit/s", "available"), cells)
@@ -54,9 +55,14 @@ def codecs_command(settings: tuple[str, ...], plugin_files: tuple[Path, ...], as
         click.echo(f"[{number}] {text}")
 
 
-def _note(notes: dict[str, int], reason: str, remedy: str) -> int:
+def _note(notes: dict[str, int], reason: str, remedy: str = "") -> int:
     """Number each distinct reason once: many variants share one."""
     return notes.setdefault(f"{reason} → {remedy}" if remedy else reason, len(notes) + 1)
+
+
+def _rate(row: _CodecRow, notes: dict[str, int]) -> str:
+    """The nominal bit rate, with the numbers of the codec's own notes."""
+    return " ".join([_number(row.bitrate_bps, "-"), *(f"[{_note(notes, text)}]" for text in row.notes)])
 
 
 def _codec_rows(files: tuple[Path, ...], settings: Mapping[str, Mapping[str, str]]) -> Iterator[_CodecRow]:
@@ -81,6 +87,7 @@ def _codec_rows(files: tuple[Path, ...], settings: Mapping[str, Mapping[str, str
                 problem.reason if problem else "",
                 problem.remedy if problem else "",
                 spec.description,
+                spec.notes,
             )
 
 

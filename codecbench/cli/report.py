@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from codecbench.cli.common import host_with, json_option, plugin_option, print_json, set_option, split_names
+from codecbench.errors import UsageError
 
 _RUNS = click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; the first run's if not given.")
@@ -61,6 +62,11 @@ def _write(
     from codecbench.reporting import write_reports
 
     registry = host_with(plugin_files).registry
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {out}: cannot write there: {error.strerror or error}") from error
     written, _ = write_reports(
         registry, runs, out or runs[0], names, parse_settings(settings), partial(click.echo, err=True)
     )

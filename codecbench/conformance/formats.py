@@ -39,6 +39,8 @@ def _spec_faults(spec: CodecSpec) -> Iterator[str]:
         yield "streams with a frame rate need a sample_rate_hz"
     if any(size < 2 for stream in spec.streams for size in stream.codebook_sizes):
         yield "a codebook has fewer than 2 entries"
+    if spec.setup_bytes < 0:
+        yield "setup_bytes is negative"
     if spec.algorithmic_delay_samples < 0:
         yield "algorithmic_delay_samples is negative"
 

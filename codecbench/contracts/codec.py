@@ -98,6 +98,8 @@ class CodecSpec:
     uncoded audio. bitrate_bps: nominal rate where no streams are declared. output_delay_samples: offset of the
     decoded audio against the input that the codec leaves in. algorithmic_delay_samples: look-ahead plus frame,
     at ``sample_rate_hz``. frame_samples: input of one packet of a bit stream; 0 where streams say it.
+    setup_bytes: what a decoder needs besides the payloads, the same for every utterance at this setting and so
+    no part of the rate (Vorbis' codebooks); it is stated beside the codec's figures.
     min_samples: shortest input. version: raised when the codec's output changes. teacher: model whose features
     the codec was trained on, to flag a recogniser of the same family. system: whose settings form one curve over
     rates, where that is not every codec of this name (recordings of many systems).
@@ -116,6 +118,7 @@ class CodecSpec:
     algorithmic_delay_samples: int = 0
     output_delay_samples: int = 0
     frame_samples: int = 0
+    setup_bytes: int = 0
     min_samples: int = 1
     truncatable: bool = False
     encode_only: bool = False
@@ -148,6 +151,16 @@ class CodecSpec:
     def nominal_bitrate_bps(self) -> float | None:
         """Declared bit rate: of the streams where there are some, else ``bitrate_bps``."""
         return sum(s.bitrate_bps for s in self.streams) if self.streams else self.bitrate_bps
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know beside this codec's figures."""
+        if not self.setup_bytes:
+            return ()
+        return (
+            f"the bit rate leaves out a setup of {self.setup_bytes} bytes, the same for every utterance; "
+            f"sent with each, it would add {8 * self.setup_bytes / 5:.0f} bit/s to one of 5 s",
+        )
 
     def nominal_truncated(self, num_codebooks: int | None) -> tuple[StreamSpec, ...]:
         """Return the declared streams cut to the first ``num_codebooks`` codebooks."""

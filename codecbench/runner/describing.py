@@ -108,6 +108,7 @@ def _codec_info(prepared: PreparedCodec, found_unavailable: str) -> CodecInfo:
         identity=dict(prepared.encode_identity),
         unavailable=problem.reason if problem else found_unavailable,
         remedy=problem.remedy if problem else "",
+        notes=prepared.spec.notes,
     )
 
 

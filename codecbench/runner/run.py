@@ -126,6 +126,8 @@ def finish(job: Job, progress: Progress, *, work: bool = True) -> RunOutcome:
 
 def make_folder(config: RunConfig) -> None:
     """Make the output folder; raises UsageError where it cannot be written or must not be written again."""
+    if config.out.is_file():
+        raise UsageError(f"--out {config.out} is a file: give a folder")
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         probe = config.out / ".writable"

@@ -212,6 +212,10 @@ def _compare(table: ScoreTable, first: str, second: str, settings: BootstrapSett
 
 def _missing(results: RunResults) -> Iterator[Flag]:
     """No metric may be missing silently, for one codec or for all."""
+    nothing_read = _nothing_read(results)
+    if nothing_read:
+        yield Flag("missing_metric", "", "", f"no utterance of the corpus could be read: {nothing_read}")
+        return
     views = list(results.views())
     seen = {metric.name for metric, _ in views}
     for metric in results.info.metrics:
@@ -235,6 +239,14 @@ def _missing(results: RunResults) -> Iterator[Flag]:
             )
 
 
+def _nothing_read(results: RunResults) -> str:
+    """Return the first reason where every utterance is bad input, else nothing: one flag for all metrics then."""
+    records = results.records[results.records["utterance_id"] != ""]
+    if records.empty or not (records["status"] == str(Status.BAD_INPUT)).all():
+        return ""
+    return str(records.iloc[0]["reason"])
+
+
 def _is_per_codec(metric: MetricInfo) -> bool:
     """Say whether codecs differ in the components that they have (codebooks, batch sizes)."""
     return metric.stage in (Stage.CORPUS, Stage.TIMING, Stage.TOKENS, Stage.CODEC)
@@ -242,7 +254,10 @@ def _is_per_codec(metric: MetricInfo) -> bool:
 
 def _missing_everywhere(results: RunResults, metric: MetricInfo, component: str) -> Iterator[Flag]:
     records = results.view(metric.name, component)
-    unexplained = records[~records["status"].isin([str(status) for status in _EXPLAINED])]
+    explained = records["status"].isin([str(status) for status in _EXPLAINED])
+    # Where the readable utterances are explained, the others are told of as bad input already.
+    told_already = (records["status"] == str(Status.BAD_INPUT)) & bool(explained.any())
+    unexplained = records[~explained & ~told_already]
     if unexplained.empty:
         return
     first = unexplained.iloc[0]

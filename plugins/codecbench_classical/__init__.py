@@ -43,41 +43,54 @@ def make_av(spec: CodecSpec, context: CodecContext) -> Codec:
 
 
 def av_available(spec: CodecSpec, options: Mapping[str, Any]) -> None:
-    """Raise Unavailable where PyAV is missing or its FFmpeg lacks the encoder or the decoder."""
+    """Raise Unavailable where PyAV is missing, or where neither its FFmpeg nor the system has the coder."""
+    _require_pyav()
+    from codecbench_classical.avcoding import has_codec
+    from codecbench_classical.system_encoders import SYSTEM_ENCODERS
+
     family = FORMATS[spec.name]
-    codec = _codec_class()
-    for name, mode, role in ((family.encoder, "w", "encoder"), (family.decoder, "r", "decoder")):
-        try:
-            codec(name, mode)
-        except ValueError as error:  # what PyAV's UnknownCodecError is
-            raise Unavailable(
-                f"the FFmpeg in this PyAV was built without the {role} {name}",
-                f"build PyAV from source against an FFmpeg that has {name}",
-            ) from error
+    if not has_codec(family.decoder, "r"):
+        raise _not_built_in("decoder", family.decoder)
+    if has_codec(family.encoder, "w"):
+        return
+    if family.encoder not in SYSTEM_ENCODERS:
+        raise _not_built_in("encoder", family.encoder)
+    SYSTEM_ENCODERS[family.encoder].load()
+
+
+def _not_built_in(role: str, name: str) -> Unavailable:
+    return Unavailable(
+        f"the FFmpeg in this PyAV was built without the {role} {name}",
+        f"build PyAV from source against an FFmpeg that has {name}",
+    )
 
 
 def vorbis_available(spec: CodecSpec, options: Mapping[str, Any]) -> None:
     """Raise Unavailable where PyAV is missing."""
-    _codec_class()
+    _require_pyav()
 
 
-def _codec_class() -> Any:
+def _require_pyav() -> None:
     try:
-        from av.codec import Codec as AvCodecClass
+        import av.codec  # noqa: F401
     except ImportError as error:
         raise Unavailable(f"PyAV cannot be imported: {error}", GET_PYAV) from error
-    return AvCodecClass
 
 
 def av_identity(spec: CodecSpec, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Name the versions of PyAV and libavcodec, and of libsndfile where it encodes."""
+    """Name the versions of PyAV and libavcodec, and of the library that encodes where it is another."""
     import av
+
+    from codecbench_classical.avcoding import has_codec
+    from codecbench_classical.system_encoders import SYSTEM_ENCODERS
 
     facts: dict[str, Any] = {"av": av.__version__, "libavcodec": list(av.library_versions["libavcodec"])}
     if spec.name == "vorbis":
         import soundfile
 
         facts["libsndfile"] = soundfile.__libsndfile_version__
+    elif not has_codec(FORMATS[spec.name].encoder, "w"):
+        facts["encoder"] = SYSTEM_ENCODERS[FORMATS[spec.name].encoder].version()
     return facts
 
 

@@ -1,4 +1,7 @@
-"""Codecs coded by FFmpeg, as raw packets; G.722 with its embedded lower rates."""
+"""Codecs coded by FFmpeg, or encoded by a system library where its encoder is missing, as raw packets.
+
+G.722 comes with its embedded lower rates.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from codecbench import CodecSpec
-from codecbench.audio.pcm import fit_length
+from codecbench.audio.pcm import fit_length, to_int16
 from codecbench.bitstreams import BitstreamCodec, Payload, pack_packets, unpack_packets
-from codecbench_classical.avcoding import decode_packets, encode_packets, open_encoder
+from codecbench_classical.avcoding import decode_packets, encode_packets, has_codec, open_encoder
 from codecbench_classical.formats import AvFormat
+from codecbench_classical.system_encoders import SYSTEM_ENCODERS
 
 
 class AvCodec(BitstreamCodec):
@@ -20,12 +24,20 @@ class AvCodec(BitstreamCodec):
         self.spec, self.family = spec, family
         assert spec.bitrate_bps is not None
         self.bitrate_bps = round(spec.bitrate_bps)
-        # A constant of the setting, known to both sides: AAC's configuration, Speex' header.
-        self.extradata: bytes | None = self._encoder().extradata
+        self.system = None if has_codec(family.encoder, "w") else SYSTEM_ENCODERS[family.encoder]
+        # A constant of the setting, stated as ``setup_bytes``: AAC's configuration.
+        self.extradata: bytes | None = None if self.system else self._encoder().extradata
 
     def _encoder(self) -> Any:
         family = self.family
         return open_encoder(family.encoder, family.sample_rate_hz, family.sample_format, self.bitrate_bps)
+
+    def _packets(self, samples: np.ndarray) -> list[bytes]:
+        """Code float32 [T], T a multiple of the frame, by FFmpeg's encoder or the system's."""
+        frame_samples = self.family.frame_samples
+        if self.system is None:
+            return encode_packets(self._encoder(), samples, frame_samples)
+        return self.system.encode(self.system.load(), to_int16(samples).reshape(-1, frame_samples), self.bitrate_bps)
 
     def encode_row(self, audio: np.ndarray) -> Payload:
         """Code as many frames as it takes for the last sample to come out of the decoder, and no more."""
@@ -34,7 +46,7 @@ class AvCodec(BitstreamCodec):
         family = self.family
         frames = -(-(len(audio) + family.delay_samples) // family.frame_samples)
         samples = fit_length(audio, frames * family.frame_samples)
-        packets = encode_packets(self._encoder(), samples, family.frame_samples)[:frames]
+        packets = self._packets(samples)[:frames]
         payload = pack_packets(packets)
         if not family.frame_bits:
             return payload

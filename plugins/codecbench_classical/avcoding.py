@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 
 from codecbench.audio.pcm import from_int16, to_int16
+
+
+def has_codec(name: str, mode: Literal["r", "w"]) -> bool:
+    """Whether this FFmpeg has an encoder (mode ``w``) or decoder (``r``) of that name."""
+    try:
+        av.codec.Codec(name, mode)
+    except ValueError:  # what PyAV's UnknownCodecError is
+        return False
+    return True
 
 
 def open_encoder(name: str, sample_rate_hz: int, sample_format: str, bitrate_bps: int) -> Any:

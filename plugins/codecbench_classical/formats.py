@@ -1,4 +1,4 @@
-"""The codecs that FFmpeg's encoders give, each as one row of facts."""
+"""The codecs that FFmpeg decodes, each as one row of facts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class AvFormat:
     frame_samples: input of one packet; packets beyond the last needed one are not sent. rates_bps: the rates
     that exist; empty where any from ``min_rate_bps`` to ``max_rate_bps`` is taken. frame_bits: bits of a frame
     at each rate, where packets are padded to bytes or carry a storage header; empty for 8 bits a byte.
+    setup_bytes: the decoder's configuration, which no packet carries.
     """
 
     name: str
@@ -29,6 +30,7 @@ class AvFormat:
     min_rate_bps: int = 0
     max_rate_bps: int = 0
     frame_bits: tuple[int, ...] = ()
+    setup_bytes: int = 0
     standard: str = ""
     licence: str = "LGPL-2.1-or-later (FFmpeg)"
     causal: bool = False
@@ -67,7 +69,7 @@ MP3 = AvFormat(
 AAC = AvFormat(
     "aac", "AAC low complexity at 16 kHz, FFmpeg's own encoder", "aac", "aac", 16000, "fltp", 1024, 1024, 3072,
     listed_bps=(32000, 16000, 24000, 64000), min_rate_bps=8000, max_rate_bps=96000,
-    standard="ISO/IEC 14496-3",
+    standard="ISO/IEC 14496-3", setup_bytes=5,
 )  # fmt: skip
 GSM = AvFormat(
     "gsm", "GSM full rate (RPE-LTP)", "libgsm", "gsm", 8000, "s16", 160, 0, 160,
@@ -75,9 +77,10 @@ GSM = AvFormat(
     standard="ETSI EN 300 961", licence="ISC-style (libgsm), LGPL-2.1-or-later (FFmpeg decoder)", causal=True,
 )  # fmt: skip
 SPEEX = AvFormat(
-    "speex", "Speex wide-band, constant bit rate", "libspeex", "libspeex", 16000, "s16", 320, 223, 543,
+    "speex", "Speex wide-band, constant bit rate", "libspeex", "speex", 16000, "s16", 320, 223, 543,
     listed_bps=SPEEX_RATES, rates_bps=SPEEX_RATES, frame_bits=(476, 196, 256, 336, 412, 556),
-    standard="Valin, The Speex codec manual 1.2, table 10.2", licence="BSD-3-Clause (libspeex)",
+    standard="Valin, The Speex codec manual 1.2, table 10.2",
+    licence="BSD-3-Clause (libspeex), LGPL-2.1-or-later (FFmpeg decoder)",
 )  # fmt: skip
 
 FORMATS = {f.name: f for f in (G722, AMR_NB, AMR_WB, G723_1, MP3, AAC, GSM, SPEEX)}

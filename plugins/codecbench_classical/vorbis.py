@@ -20,7 +20,8 @@ WRITE_SAMPLES = 1024
 class VorbisCodec(BitstreamCodec):
     """Vorbis at one quality; the Ogg pages around its packets are taken off.
 
-    The setup header is a constant of the library and the quality, so both sides know it without sending.
+    Its codebooks stand in a setup header that is the same for every utterance at one quality, like the weights of a
+    neural codec: it is stated as ``setup_bytes``, not spread over the utterances.
     """
 
     def __init__(self, spec: CodecSpec) -> None:

@@ -65,6 +65,9 @@ def open_folder(folder: Path, language: str | None = None) -> Corpus:
 
     Raises UsageError where the folder is missing or holds no audio files.
     """
+    if folder.is_file():
+        said = "is a file: give its folder, or a manifest, whose name ends in .jsonl or .csv"
+        raise UsageError(f"--corpus {folder} {said}")
     if not folder.is_dir():
         raise UsageError(f"--corpus {folder}: no such file or folder, and no corpus of this name")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())

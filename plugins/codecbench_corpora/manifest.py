@@ -72,7 +72,9 @@ def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
 
 def _json_row(path: Path, number: int, raw: bytes) -> Row:
     try:
-        row = json.loads(raw)
+        row = json.loads(raw.strip())
+    except json.JSONDecodeError as error:  # its own text counts lines within this one
+        return _broken(path, number, f"not JSON ({error.msg}, column {error.colno})")
     except (ValueError, RecursionError) as error:
         return _broken(path, number, f"not JSON ({error})")
     return row if isinstance(row, dict) else _broken(path, number, f"expected an object, found {type(row).__name__}")
@@ -111,7 +113,14 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
                 reader = csv.reader(lines)
                 continue
             if lines.number > 1 and values:
-                yield lines.number, {k: v for k, v in zip(header, values, strict=False) if v != ""}
+                yield lines.number, _csv_row(path, lines.number, header, values)
+
+
+def _csv_row(path: Path, number: int, header: list[str], values: list[str]) -> Row:
+    if any(values[len(header) :]):  # most likely a text with bare commas, which would be cut at the first
+        said = f"{len(values)} fields, the first row names {len(header)}: put quotes around a text that holds commas"
+        return _broken(path, number, said)
+    return {k: v for k, v in zip(header, values, strict=False) if v != ""}
 
 
 class _LongLineError(ValueError):
@@ -152,7 +161,7 @@ def _utterance(path: Path, line: int, row: dict[str, Any], root: str | None) -> 
     problem = None
     if root is not None and not _inside(file, root):
         problem = (
-            f"line {line}: the audio path '{audio[:200]}' leaves the manifest's folder; "
+            f"{path.name}, line {line}: the audio path '{audio[:200]}' leaves the manifest's folder; "
             "move the file, or allow it by --set manifest.allow_outside=true"
         )
     return Utterance(

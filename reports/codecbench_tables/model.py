@@ -191,7 +191,7 @@ def caption(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line,
 
 
 def notes(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line, ...]) -> tuple[str, ...]:
-    """List what the figures do not say: reach of the intervals, metrics without a value, codecs left out."""
+    """List what the figures do not say: reach of intervals, metrics without values, codecs' notes, codecs left out."""
     found = list(results.summary.notes)
     for column in columns:
         if not _has_values(results, column):
@@ -201,6 +201,8 @@ def notes(results: RunResults, columns: tuple[Column, ...], lines: tuple[Line, .
         if line.codec.unavailable:
             remedy = f" ({line.codec.remedy})" if line.codec.remedy else ""
             found.append(f"{label} is unavailable: {line.codec.unavailable}{remedy}")
+        else:
+            found += [f"{label}: {note}" for note in line.codec.notes]
         reasons = {cell.row.reason for cell in line.cells if cell.row is not None and cell.left_out}
         found += [f"{label} {LEFT_OUT}: {reason}" for reason in sorted(reasons)]
     return tuple(found)

@@ -37,6 +37,13 @@ def test_listings_are_readable_and_json(command: str, name: str) -> None:
     assert name in {row["name"] for row in json.loads(machine.stdout)}
 
 
+def test_codecs_say_what_a_rate_leaves_out() -> None:
+    assert "leaves out a setup of 3287 bytes" in " ".join(codecbench("codecs").stdout.split())
+    rows = {row["name"]: row for row in json.loads(codecbench("codecs", "--json").stdout)}
+    assert "3287 bytes" in rows["vorbis:q2"]["notes"][0]
+    assert rows["opus:12kbps"]["notes"] == []
+
+
 def test_doctor_finds_no_problem_here() -> None:
     done = codecbench("doctor", "--json")
     findings = json.loads(done.stdout)
@@ -50,6 +57,7 @@ def test_doctor_finds_no_problem_here() -> None:
     [
         (("run", "--codecs", "mimmi"), "did you mean 'mimi'"),
         (("run", "--codecs", "opus:loud"), "opus:loud"),
+        (("run", "--codecs", ""), "names nothing"),
         (("run", "--codecs", "mimi@99"), "codebooks"),
         (("run", "--codecs", "identity", "--corpus", "nowhere"), "unknown corpus 'nowhere'"),
         (("run", "--codecs", "identity", "--corpus", "/no/such/folder"), "no such file or folder"),
@@ -78,6 +86,15 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path: Path
     done = codecbench("run", "--codecs", "identity", "--out", str(blocked / "run"))
     assert done.returncode == 2
     assert "cannot write there" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder", "utf-8")
+    done = codecbench("report", str(tmp_path), "--out", str(blocked / "report"))
+    assert done.returncode == 2
+    assert "cannot write there" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_exit_codes_of_partial_and_strict_runs(tmp_path: Path) -> None:

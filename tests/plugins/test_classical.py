@@ -82,7 +82,7 @@ def test_quality_and_rate_rise_together(family: str) -> None:
     assert scores[-1] > 0.9
 
 
-@pytest.mark.parametrize("family", ["g722", "amr-nb"])
+@pytest.mark.parametrize("family", ["g722", "amr-nb", "amr-wb", "gsm", "speex"])
 def test_frames_cost_exactly_their_nominal_bits(family: str) -> None:
     """At a whole number of frames beyond the delay the measured rate is the nominal one to the bit."""
     for name in available(family):
@@ -136,6 +136,35 @@ def test_vorbis_equals_libvorbis_decoding_of_the_whole_file() -> None:
     assert 0.5 * size < encoded.num_bits(0) / 8 < size  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("variant", ["q0", "q0.49", "q0.5", "q2", "q4.99", "q5", "q10"])
+def test_vorbis_states_the_size_of_its_setup(variant: str) -> None:
+    """The two headers that a decoder needs, told to the byte; the third holds comments, and ours is not sent."""
+    codec = open_named(CLASSICAL, f"vorbis:{variant}")
+    lengths, headers = codec.setup[1:3], codec.setup[3:]  # type: ignore[attr-defined]
+    assert codec.setup[0] == 2  # type: ignore[attr-defined]
+    assert headers[:7] == b"\x01vorbis"
+    comments = headers[lengths[0] :][: lengths[1]]
+    assert comments[:7] == b"\x03vorbis"
+    assert codec.spec.setup_bytes == len(headers) - len(comments)
+    assert f"{codec.spec.setup_bytes} bytes" in codec.spec.notes[0]
+
+
+def test_the_setup_is_the_same_for_every_utterance_and_no_part_of_the_rate() -> None:
+    codec = open_named(CLASSICAL, "vorbis:q2")
+    setups = [codec._packets(speech(16000, seconds, clip))[1] for seconds, clip in ((0.3, 0), (3.0, 1))]  # type: ignore[attr-defined]
+    assert set(setups) == {codec.setup}  # type: ignore[attr-defined]
+    encoded, _ = round_trip(codec, speech(16000, 1.0), 16000)
+    assert encoded.num_bits(0) == 8 * sum(len(p) for p in unpack_packets(encoded.payloads[0]))  # type: ignore[union-attr]
+    assert codec.setup[-100:] not in encoded.payloads[0]  # type: ignore[attr-defined, union-attr]
+
+
+def test_what_a_decoder_is_told_beforehand_is_stated_for_all_of_ffmpegs_codecs() -> None:
+    for family in ("g722", "amr-nb", "g723.1", "mp3", "aac"):
+        for name in available(family):
+            codec = open_named(CLASSICAL, name)
+            assert codec.spec.setup_bytes == len(codec.extradata or b"")  # type: ignore[attr-defined]
+
+
 def test_mp3_packets_decode_alike_in_libsndfile() -> None:
     """Our packets, one after another, are an MP3 file; libsndfile's mpg123 decodes it to the same speech."""
     audio = speech(16000, 3.0)
@@ -149,16 +178,32 @@ def test_mp3_packets_decode_alike_in_libsndfile() -> None:
     assert snr_db(ours[1152:common], theirs[lag + 1152 : lag + common]) > 60
 
 
-def test_a_missing_encoder_is_unavailable_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    import av.codec
+@pytest.mark.parametrize(
+    ("family", "package"), [("gsm", "libgsm1"), ("speex", "libspeex1"), ("amr-wb", "libvo-amrwbenc0")]
+)
+def test_an_encoder_that_is_nowhere_is_unavailable_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, family: str, package: str
+) -> None:
+    import ctypes
 
-    def unknown(name: str, mode: str) -> None:
-        raise ValueError(name)
+    from codecbench_classical import avcoding, system_encoders
 
-    monkeypatch.setattr(av.codec, "Codec", unknown)
-    prepared = prepare(host(CLASSICAL).registry, "gsm", {})
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(avcoding, "has_codec", lambda name, mode: mode == "r")
+    monkeypatch.setattr(system_encoders, "find_library", lambda name: None)
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    prepared = prepare(host(CLASSICAL).registry, family, {})
     assert isinstance(prepared.unavailable, Unavailable)
-    assert "libgsm" in str(prepared.unavailable)
+    assert prepared.unavailable.remedy.startswith(f"apt-get install {package}")
+
+
+def test_a_missing_decoder_is_unavailable_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from codecbench_classical import avcoding
+
+    monkeypatch.setattr(avcoding, "has_codec", lambda name, mode: mode == "w")
+    assert "decoder gsm" in str(prepare(host(CLASSICAL).registry, "gsm", {}).unavailable)
 
 
 @pytest.mark.parametrize(

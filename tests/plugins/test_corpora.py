@@ -65,13 +65,16 @@ def test_a_csv_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ("{broken", "not JSON"),
+        ("{broken", "line 2: not JSON (Expecting property name enclosed in double quotes, column 2)"),
         ("[1, 2]", "expected an object, found list"),
         ('{"id": "x"}', "'audio' must be the path"),
         ('{"audio": 5}', "'audio' must be the path"),
         ('{"audio": "a\\u0000b.wav"}', "'audio' must be the path"),
         ('{"audio": "a.wav", "text": {"a": 1}}', "'text' must be text, not dict"),
-        ('{"audio": "../outside.wav"}', "leaves the manifest's folder"),
+        (
+            '{"audio": "../outside.wav"}',
+            "m.jsonl, line 2: the audio path '../outside.wav' leaves the manifest's folder",
+        ),
         ('{"audio": "/etc/passwd"}', "leaves the manifest's folder"),
         ('{"audio": "' + "a" * (1 << 21) + '"}', "longer than"),
         ("[" * 100000, "not JSON"),
@@ -95,6 +98,22 @@ def test_paths_may_leave_the_folder_where_the_user_says_so(tmp_path: Path) -> No
     manifest.write_text('{"audio": "../outside.wav"}\n', "utf-8")
     (utterance,) = opened(str(manifest), allow_outside="true").utterances()
     assert utterance.problem is None
+
+
+def test_a_text_with_bare_commas_is_told_and_not_cut(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("id,audio,text\n1,a.wav,one, two\n2,a.wav,three,,\n", "utf-8")
+    cut, empty_fields = opened(str(manifest)).utterances()
+    assert cut.problem is not None
+    assert "m.csv, line 2: 4 fields, the first row names 3" in cut.problem
+    assert (empty_fields.text, empty_fields.problem) == ("three", None)
+
+
+def test_a_file_that_is_no_manifest_is_called_one_that_exists(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav")
+    with pytest.raises(UsageError, match="is a file: give its folder, or a manifest"):
+        opened(str(tmp_path / "a.wav"))
 
 
 def test_a_csv_without_an_audio_column_is_refused(tmp_path: Path) -> None:

@@ -125,6 +125,12 @@ def test_a_column_without_a_figure_becomes_a_note() -> None:
     assert "- Token rate: no value for any codec (not\\_applicable)" in text
 
 
+def test_what_a_rate_leaves_out_stands_below_the_table() -> None:
+    results = make_results([IDENTITY, FakeCodec("vorbis:q2", 0.8, 14000.0, setup_bytes=3287)], 25)
+    assert "- vorbis:q2: the bit rate leaves out a setup of 3287 bytes" in to_markdown(summary_table(results))
+    assert any("3287 bytes" in note.plain for note in terminal_notes(results))
+
+
 def test_nothing_is_marked_below_twenty_units() -> None:
     text = to_markdown(summary_table(make_results([GOOD, FakeCodec("bad", 0.2)], 12)))
     assert "**" not in text

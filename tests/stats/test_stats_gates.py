@@ -148,6 +148,24 @@ def test_what_the_corpus_explains_is_not_missing(status: str) -> None:
     assert flags(results, "missing_metric") == []
 
 
+def test_bad_input_beside_what_the_corpus_explains_is_not_a_missing_metric() -> None:
+    results = make_results(SOUND, 30)
+    for codec in SOUND:
+        results = change(results, codec.label, "wer", "status", "not_applicable")
+    frame = results.records.astype({"status": object, "reason": object})
+    frame.loc[frame["utterance_id"] == frame["utterance_id"].iloc[0], ["status", "reason"]] = ["bad_input", "no file"]
+    assert flags(RunResults.from_frame(results.info, frame), "missing_metric") == []
+
+
+def test_a_corpus_that_cannot_be_read_is_said_once_and_not_for_every_metric() -> None:
+    results = make_results(SOUND, 30)
+    frame = results.records.astype({"status": object, "reason": object})
+    frame["status"], frame["reason"] = "bad_input", "audio file not found: a.wav"
+    (found,) = flags(RunResults.from_frame(results.info, frame), "missing_metric")
+    assert (found.codec, found.metric) == ("", "")
+    assert found.message == "no utterance of the corpus could be read: audio file not found: a.wav"
+
+
 def test_a_metric_asked_for_and_never_recorded() -> None:
     results = make_results(SOUND, 30)
     without = RunResults.from_frame(results.info, results.records[results.records["metric"] != "stoi"])

@@ -91,7 +91,7 @@ def test_ls_of_a_store_without_descriptions_still_counts(store: Path) -> None:
     for path in store.rglob("identity.json"):
         path.unlink()
     assert {row["codec"] for row in as_json("ls", store)} == {""}
-    assert "│ ?" in invoke("ls", store).output
+    assert "?" in invoke("ls", store).output.split()
 
 
 def test_verify_finds_every_damaged_file_and_repair_puts_it_aside(store: Path) -> None:
