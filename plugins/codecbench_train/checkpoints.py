@@ -143,7 +143,7 @@ def load(folder: Path, state: RunState) -> None:
 
 
 def _restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Load an optimizer's moments, not its settings: those are the configuration's, which ``--set`` may have changed."""
+    """Load an optimizer's moments, not its settings: those are the configuration's, which may have changed since."""
     settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(saved)
     for group, setting in zip(optimizer.param_groups, settings, strict=True):
