@@ -111,6 +111,8 @@ class Objective(nn.Module):
             terms.append(Term(f"codebook/{stream}", values.sum() / counts.utterances, self.loss.codebook))
         if target is not None:
             terms.append(self._distillation(output, batch, target, counts, exact))
+        elif self.resynthesis is not None:  # none of these rows is distilled; ranks sum the same terms
+            terms.append(Term("distillation", mel.new_zeros(()), self.distillation_weight))
         return terms
 
     def semantic_mel_terms(self, output: TrainingOutput, batch: TrainingBatch, counts: Counts, step: int) -> list[Term]:
