@@ -60,14 +60,14 @@ def draw(curves: Curves, path: Path) -> None:
     columns = 3
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.4 * columns, 2.4 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (name, values, part) in zip(grid, panels, strict=False):
         steps = sorted(values)
         axes.plot(steps, [values[step] for step in steps], color="#2a6f97" if part == "training" else "#c44536")
         axes.set_title(f"{name} ({part})", fontsize="medium")
         axes.set_xlabel("optimizer step")
         axes.grid(alpha=0.3)
-    for axes in list(grid)[len(panels) :]:
+    for axes in grid[len(panels) :]:
         axes.set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
