@@ -71,6 +71,11 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
+def one_line(text: str, instead: str = " ") -> str:
+    """Text of any origin (ids come from manifests) as one line that cannot steer a terminal."""
+    return "".join(char if char.isprintable() else instead for char in text)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows as a table; text is shown as it is, never as markup, and the first column, a name, in one line.
 

@@ -14,6 +14,7 @@ import click
 from codecbench.cli.common import (
     host_with,
     json_option,
+    one_line,
     plugin_option,
     print_json,
     print_table,
@@ -107,15 +108,10 @@ def _print(changes: Sequence[Change], diff: RunDiff, moved: int) -> None:
     certain = sorted((c for c in changes if c.is_certain and c.moved), key=lambda c: c.p_value or 0.0)
     for change in certain if moved else ():
         utterances = ", ".join(f"{m.utterance_id} {m.before:.3g}→{m.after:.3g}" for m in change.moved[:moved])
-        click.echo(_line(f"moved most, {change.codec} {change.metric.name}: {utterances}"))
+        click.echo(one_line(f"moved most, {change.codec} {change.metric.name}: {utterances}"))
     for note in diff.notes:
-        click.echo(_line(note))
+        click.echo(one_line(note))
     click.echo("Intervals are for each difference alone; with many of them some leave out zero by chance.")
-
-
-def _line(text: str) -> str:
-    """Return one line without control characters: ids come from manifests."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _row(change: Change) -> tuple[str, ...]:

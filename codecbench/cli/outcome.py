@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from codecbench.cli.common import one_line
 from codecbench.contracts.metric import Status
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ def _failures(results: RunResults) -> Iterator[tuple[str, str]]:
 
 
 def _visible(text: str) -> str:
-    """Text of any origin, as one line that cannot steer a terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return one_line(text, "\ufffd")
 
 
 def _main_files(outcome: RunOutcome) -> list[Path]:
