@@ -23,7 +23,10 @@ from codecbench_lmspt.model import LMSPT
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST_BYTES = 25_000_000
-SHOWN = ("mel", "distillation", "semantic_mel", "discriminator", "adversarial", "feature_matching")
+SHOWN = (
+    "mel", "magnitude", "distillation", "semantic_mel", "semantic_magnitude", "discriminator", "adversarial",
+    "feature_matching",
+)  # fmt: skip
 
 
 @dataclass

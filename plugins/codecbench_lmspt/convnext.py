@@ -1,4 +1,4 @@
-"""ConvNeXt blocks on sequences, and the STFT pair around them (Vocos: Siuzdak, arXiv 2306.00814)."""
+"""ConvNeXt blocks on sequences, and the spectrogram before them (Vocos: Siuzdak, arXiv 2306.00814)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.framing import frame_signal
 from codecbench_lmspt.transformer import LayerScale
 
 
@@ -49,59 +50,6 @@ class ChannelNorm(nn.LayerNorm):
     def forward(self, x: Tensor, flow: Flow) -> Tensor:  # type: ignore[override]
         """``x[B, C, F]`` to the same shape."""
         return flow.mask(super().forward(x.transpose(1, 2)).transpose(1, 2))
-
-
-def frame_signal(audio: Tensor, fft_samples: int, hop_samples: int) -> Tensor:
-    """Overlapping frames ``[B, F, fft_samples]`` of ``audio[B, T]``, T = F * hop, frame f centred on its own hop."""
-    side = (fft_samples - hop_samples) // 2
-    return F.pad(audio, (side, side)).unfold(-1, fft_samples, hop_samples)
-
-
-def overlap_add(frames: Tensor, hop_samples: int) -> Tensor:
-    """The inverse layout: frames ``[B, F, N]`` summed into ``[B, F * hop]``, the outer ``(N - hop) / 2`` cut."""
-    batch, count, size = frames.shape
-    parts = size // hop_samples
-    pieces = frames.view(batch, count, parts, hop_samples)
-    total = frames.new_zeros(batch, count + parts - 1, hop_samples)
-    for part in range(parts):
-        total[:, part : part + count] += pieces[:, :, part]
-    side = (size - hop_samples) // 2
-    return total.view(batch, -1)[:, side : side + count * hop_samples]
-
-
-class InverseStft(nn.Module):
-    """Log-magnitude and phase per frame to waveform: hop-aligned "same" padding, as many samples as F * hop.
-
-    The sum of squared windows is taken over the frames that exist in each row, so that a short row of a batch ends
-    exactly as it would alone.
-    """
-
-    window: Tensor
-
-    def __init__(self, width: int, fft_samples: int, hop_samples: int) -> None:
-        super().__init__()
-        self.fft_samples, self.hop_samples = fft_samples, hop_samples
-        self.out = nn.Linear(width, fft_samples + 2)
-        self.register_buffer("window", torch.hann_window(fft_samples), persistent=False)
-
-    def forward(self, x: Tensor, flow: Flow) -> Tensor:
-        """``x[B, C, F]`` to audio ``[B, 1, F * hop]``; in float32 at least, whatever the layers before used."""
-        y = self.out(x.transpose(1, 2))
-        y = y.to(torch.promote_types(y.dtype, torch.float32))
-        log_magnitude, phase = y.chunk(2, dim=-1)
-        # The clip keeps an untrained or diverging head finite (Vocos).
-        magnitude = log_magnitude.exp().clamp(max=1e2)
-        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-        window = self.window.to(y.dtype)
-        frames = torch.fft.irfft(spectrum, n=self.fft_samples, dim=-1) * window
-        weight = (window * window).expand(1, y.shape[1], -1)
-        if flow.lengths is not None:
-            valid = flow.valid(y.shape[1])[:, :, None].to(y.dtype)
-            frames, weight = frames * valid, weight * valid
-            flow.lengths = flow.lengths * self.hop_samples
-        audio = overlap_add(frames, self.hop_samples)
-        audio = audio / overlap_add(weight, self.hop_samples).clamp_min(1e-8)
-        return flow.mask(audio[:, None])
 
 
 class LogSpectrogram(nn.Module):

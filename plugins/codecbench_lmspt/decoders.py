@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from codecbench_lmspt.conv_decoder import ConvDecoder
-from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, InverseStft, MaskedConv1d
+from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.inverse_stft import InverseStft
 from codecbench_lmspt.spec import ConvDecoderSpec, DecoderSpec, VocosDecoderSpec
 from codecbench_lmspt.stages import Decoder
 from codecbench_lmspt.transformer import Transformer
@@ -28,7 +29,9 @@ class VocosDecoder(Decoder):
         self.spread = nn.Linear(spec.width, spec.width * spec.upsample) if spec.upsample > 1 else None
         blocks = [ConvNeXtBlock(spec.width, spec.intermediate, 7, 1 / spec.layers) for _ in range(spec.layers)]
         self.blocks = FlowSequential(ChannelNorm(spec.width, eps=1e-6), *blocks, ChannelNorm(spec.width, eps=1e-6))
-        self.head = InverseStft(spec.width, spec.fft_samples, spec.istft_hop_samples)
+        self.head = InverseStft(
+            spec.width, spec.fft_samples, spec.istft_hop_samples, spec.phase_iterations, spec.upsample
+        )
         self.hop_samples = spec.hop_samples
         self.sample_rate_hz = spec.sample_rate_hz
         self.context_frames = spec.context_frames(causal=False)

@@ -127,6 +127,8 @@ class VocosDecoderSpec:
     """A Vocos decoder: ConvNeXt blocks at a constant rate, then an inverse STFT (Siuzdak, arXiv 2306.00814).
 
     ``upsample`` frames of the inverse STFT stand for one token frame; ``transformer`` runs before it, at token rate.
+    ``phase_iterations``: 0 predicts phases beside magnitudes (Vocos); n predicts magnitudes only and finds phases by n
+    iterations of Griffin and Lim.
     """
 
     kind: Literal["vocos"]
@@ -139,8 +141,11 @@ class VocosDecoderSpec:
     sample_rate_hz: int
     kernel: int = 7
     transformer: TransformerSpec | None = None
+    phase_iterations: int = 0
 
     def __post_init__(self) -> None:
+        if self.phase_iterations < 0:
+            raise ValueError(f"vocos decoder: phase_iterations must be 0 or more, not {self.phase_iterations}")
         if self.fft_samples % self.istft_hop_samples or (self.fft_samples - self.istft_hop_samples) % 2:
             raise ValueError("vocos decoder: fft_samples must be a multiple of an even istft_hop_samples")
         if self.fft_samples < 2 * self.istft_hop_samples:
@@ -154,7 +159,8 @@ class VocosDecoderSpec:
     def context_frames(self, causal: bool) -> int:
         """How many frames to either side, at most, an output sample depends on."""
         window = self.transformer.context_frames if self.transformer else 0
-        fine = 3 * self.layers + self.fft_samples // self.istft_hop_samples
+        overlap = self.fft_samples // self.istft_hop_samples
+        fine = 3 * self.layers + overlap + self.phase_iterations * (overlap - 1)
         return window + self.kernel // 2 + fine // self.upsample + 2
 
 

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codecbench.audio.resample import resample_tensor
 from codecbench_lmspt import random_draws
 from codecbench_lmspt.codebook import StepContext
+from codecbench_lmspt.decoders import VocosDecoder
 from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.framing import frame_signal
 from codecbench_lmspt.spec import ModelSpec
 from codecbench_lmspt.stages import Decoder
 
@@ -52,6 +55,21 @@ class CodebookUsage:
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """Magnitudes that a decoder predicted, before any phase, beside those of the original at the same frames.
+
+    ``log_magnitude[B, F, bins]`` (natural), ``target[B, F, bins]`` (magnitudes, detached), ``valid[B, F]``; the bins
+    are equally spaced from 0 to half of ``sample_rate_hz``. A full-scale sine has a magnitude of ``full_scale``.
+    """
+
+    log_magnitude: Tensor
+    target: Tensor
+    valid: Tensor
+    sample_rate_hz: int
+    full_scale: float
+
+
+@dataclass(frozen=True)
 class TrainingOutput:
     """Everything that the losses of one step look at.
 
@@ -60,7 +78,8 @@ class TrainingOutput:
     ``semantic_latent[B, D, F]`` the quantized semantic stream (straight-through); ``codes[B, K, F]`` int64;
     ``num_frames[B]``; ``kept_codebooks[B]`` how many of the K books each utterance kept (1 = semantic only).
     ``semantic_features[B, F, teacher_dim]`` is the projection head's output for feature-level distillation, or None
-    where the preset has none (``training.distillation_head_dim = 0``).
+    where the preset has none (``training.distillation_head_dim = 0``). ``spectrum`` and ``semantic_spectrum``: what the
+    main and the auxiliary decoder's inverse STFTs are made of; None for decoders without one.
     """
 
     reconstruction: Tensor
@@ -74,6 +93,8 @@ class TrainingOutput:
     num_frames: Tensor
     kept_codebooks: Tensor
     usage: CodebookUsage
+    spectrum: Spectrum | None
+    semantic_spectrum: Spectrum | None
 
 
 def training_forward(
@@ -112,9 +133,11 @@ def training_forward(
     first = split.semantic.latent
     main = (first.detach() if model.spec.training.stop_semantic_gradient else first) + split.acoustic.latent
     head = model.distillation_head
+    reconstruction, magnitudes = _synthesise(model.decoder, main, lengths, audio.shape[-1])
+    resynthesis, semantic_magnitudes = _resynthesise(model, first, lengths, audio.shape[-1])
     return TrainingOutput(
-        reconstruction=_synthesise(model.decoder, main, lengths, audio.shape[-1]),
-        semantic_resynthesis=_resynthesise(model, first, lengths, audio.shape[-1]),
+        reconstruction=reconstruction,
+        semantic_resynthesis=resynthesis,
         semantic_resynthesis_rate_hz=model.aux_sample_rate_hz,
         semantic_latent=first.transpose(1, 2),
         semantic_features=None if head is None else head(first),
@@ -124,6 +147,10 @@ def training_forward(
         num_frames=frames,
         kept_codebooks=kept + 1,
         usage=CodebookUsage(split.usage),
+        spectrum=_beside_original(model.decoder, magnitudes, padded, frames, model.sample_rate_hz),
+        semantic_spectrum=_beside_original(
+            model.aux_decoder or model.decoder, semantic_magnitudes, padded, frames, model.sample_rate_hz
+        ),
     )
 
 
@@ -151,13 +178,18 @@ def _frames(audio: Tensor, num_samples: Tensor | None, hop_samples: int) -> Tens
     return -(-num_samples.to(audio.device) // hop_samples)
 
 
-def _synthesise(decoder: Decoder, latent: Tensor, lengths: Tensor | None, num_samples: int) -> Tensor:
+def _synthesise(
+    decoder: Decoder, latent: Tensor, lengths: Tensor | None, num_samples: int
+) -> tuple[Tensor, Tensor | None]:
+    """Audio ``[B, 1, num_samples]``, and the log-magnitudes behind it where the decoder has them."""
     flow = Flow(lengths)
     audio: Tensor = decoder(flow.mask(latent.transpose(1, 2)), flow)
-    return F.pad(audio, (0, max(0, num_samples - audio.shape[-1])))[..., :num_samples]
+    return F.pad(audio, (0, max(0, num_samples - audio.shape[-1])))[..., :num_samples], flow.log_magnitude
 
 
-def _resynthesise(model: LMSPT, semantic: Tensor, lengths: Tensor | None, num_samples: int) -> Tensor:
+def _resynthesise(
+    model: LMSPT, semantic: Tensor, lengths: Tensor | None, num_samples: int
+) -> tuple[Tensor, Tensor | None]:
     decoder = model.aux_decoder if model.aux_decoder is not None else model.decoder
     samples = round(num_samples * decoder.sample_rate_hz / model.sample_rate_hz)
     if model.spec.training.aux_gradient:
@@ -166,4 +198,23 @@ def _resynthesise(model: LMSPT, semantic: Tensor, lengths: Tensor | None, num_sa
     fixed = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
     flow = Flow(lengths)
     audio: Tensor = torch.func.functional_call(decoder, fixed, (flow.mask(semantic.transpose(1, 2)), flow))
-    return F.pad(audio, (0, max(0, samples - audio.shape[-1])))[..., :samples]
+    return F.pad(audio, (0, max(0, samples - audio.shape[-1])))[..., :samples], flow.log_magnitude
+
+
+@torch.no_grad()
+def _target_magnitude(decoder: VocosDecoder, audio: Tensor, rate_hz: int) -> Tensor:
+    """Magnitudes ``[B, F, bins]`` of hop-padded ``audio[B, 1, T]`` at the frames of a decoder's inverse STFT."""
+    head, flat = decoder.head, audio[:, 0].to(torch.promote_types(audio.dtype, torch.float32))
+    flat = resample_tensor(flat, rate_hz, decoder.sample_rate_hz)
+    frames = frame_signal(flat, head.fft_samples, head.hop_samples) * head.window.to(flat.dtype)
+    return torch.fft.rfft(frames, dim=-1).abs()
+
+
+def _beside_original(
+    decoder: Decoder, log_magnitude: Tensor | None, audio: Tensor, frames: Tensor, rate_hz: int
+) -> Spectrum | None:
+    if log_magnitude is None or not isinstance(decoder, VocosDecoder):
+        return None
+    target = _target_magnitude(decoder, audio, rate_hz)
+    valid = Flow(frames * decoder.upsample).valid(log_magnitude.shape[1])
+    return Spectrum(log_magnitude, target, valid, decoder.sample_rate_hz, float(decoder.head.window.sum()) / 2)

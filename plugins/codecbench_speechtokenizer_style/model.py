@@ -110,6 +110,8 @@ class Output:
     usage: Usage
     semantic_resynthesis: None = None
     semantic_resynthesis_rate_hz: int = 16_000
+    spectrum: None = None
+    semantic_spectrum: None = None
 
 
 class SpeechTokenizerStyle(nn.Module):

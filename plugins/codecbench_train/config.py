@@ -51,9 +51,11 @@ class DistillationConfig:
 class LossConfig:
     """Weights of the released LM-SPT configuration; the adversarial loss starts at step 0 there.
 
-    semantic_mel, semantic_mel_steps: a mel loss on the semantic resynthesis whose weight falls from the first to 0 over
-    the second. Ours, off by default and not in the paper: it spares a short run the long time in which the resynthesis
-    is noise, of which the teacher has little to say, and the semantic stream learns nothing.
+    magnitude: of the log-magnitudes that an inverse-STFT decoder predicts (``losses/magnitude.py``). Ours, off by
+    default and not in the paper: a waveform's mel loss says little to magnitudes while phases do not fit each other
+    yet. semantic_mel, semantic_magnitude, semantic_fade_steps: the same losses on the semantic resynthesis, with
+    weights that fall from these to 0 over so many steps. Ours too: they spare a short run the long time in which the
+    resynthesis is noise, of which the teacher has little to say, and the semantic stream learns nothing.
     """
 
     mel: float = 15.0
@@ -62,8 +64,10 @@ class LossConfig:
     commitment: float = 0.25
     codebook: float = 1.0
     adversarial_start_step: int = 0
+    magnitude: float = 0.0
     semantic_mel: float = 0.0
-    semantic_mel_steps: int = 0
+    semantic_magnitude: float = 0.0
+    semantic_fade_steps: int = 0
     mel_windows: tuple[int, ...] = (256, 512, 1024, 2048)
     mel_bins: tuple[int, ...] = (40, 80, 160, 320)
 

@@ -114,7 +114,7 @@ def generator_step(
         target = run.objective.teacher_target(batch, run.config.distillation.every)
         output = forward(run, step, batch) if kept is None else kept
         terms = run.objective.terms(output, batch, target, counts)
-        terms += run.objective.semantic_mel_terms(output, batch, counts, step)
+        terms += run.objective.fading_terms(output, batch, counts, step)
         if adversarial:
             with run.autocast():
                 with torch.no_grad():

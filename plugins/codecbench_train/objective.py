@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecbench.audio.resample import resample_tensor
+from codecbench.errors import UsageError
 from codecbench_train.config import TrainConfig
 from codecbench_train.data.loader import TrainingBatch
 from codecbench_train.discriminators import Discriminators
@@ -22,9 +23,10 @@ from codecbench_train.losses.distillation import (
 )
 from codecbench_train.losses.feature_distillation import feature_distillation_loss
 from codecbench_train.losses.logmel import WHISPER_RATE_HZ
+from codecbench_train.losses.magnitude import magnitude_loss
 from codecbench_train.losses.mel import MultiScaleMelLoss
 from codecbench_train.teacher import Teacher
-from codecbench_train.trainable import TrainingOutput
+from codecbench_train.trainable import Spectrum, TrainingOutput
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,13 @@ class Objective(nn.Module):
     ) -> list[Term]:
         """Reconstruction, quantizer and distillation losses."""
         exact = torch.promote_types(output.reconstruction.dtype, torch.float32)
-        mel = self.mel(output.reconstruction.to(exact), batch.audio.to(exact))
-        terms = [Term("mel", mel.sum() / counts.utterances, self.loss.mel)]
+        terms = []
+        if self.loss.mel:
+            mel = self.mel(output.reconstruction.to(exact), batch.audio.to(exact))
+            terms.append(Term("mel", mel.sum() / counts.utterances, self.loss.mel))
+        if self.loss.magnitude:
+            loss = magnitude_loss(_magnitudes(output.spectrum))
+            terms.append(Term("magnitude", loss.sum() / counts.utterances, self.loss.magnitude))
         for stream, values in output.commitment.items():
             terms.append(Term(f"commitment/{stream}", values.sum() / counts.utterances, self.loss.commitment))
         for stream, values in output.codebook.items():
@@ -112,21 +119,31 @@ class Objective(nn.Module):
         if target is not None:
             terms.append(self._distillation(output, batch, target, counts, exact))
         elif self.resynthesis is not None:  # none of these rows is distilled; ranks sum the same terms
-            terms.append(Term("distillation", mel.new_zeros(()), self.distillation_weight))
+            zero = torch.zeros((), device=batch.audio.device, dtype=exact)
+            terms.append(Term("distillation", zero, self.distillation_weight))
         return terms
 
-    def semantic_mel_terms(self, output: TrainingOutput, batch: TrainingBatch, counts: Counts, step: int) -> list[Term]:
-        """The fading mel loss on the semantic resynthesis, at 16 kHz; nothing once it has faded."""
-        share = 1 - step / self.loss.semantic_mel_steps if self.loss.semantic_mel_steps else 0.0
+    def fading_terms(self, output: TrainingOutput, batch: TrainingBatch, counts: Counts, step: int) -> list[Term]:
+        """The fading losses on the semantic resynthesis (mel at 16 kHz, magnitudes); nothing once they have faded."""
+        share = 1 - step / self.loss.semantic_fade_steps if self.loss.semantic_fade_steps else 0.0
+        terms: list[Term] = []
         if share <= 0 or output.semantic_resynthesis is None:
-            return []
-        made, rate = output.semantic_resynthesis[:, 0], output.semantic_resynthesis_rate_hz
+            return terms
+        if self.loss.semantic_mel:
+            mel = self._semantic_mel(output.semantic_resynthesis[:, 0], output.semantic_resynthesis_rate_hz, batch)
+            terms.append(Term("semantic_mel", mel.sum() / counts.utterances, share * self.loss.semantic_mel))
+        if self.loss.semantic_magnitude:
+            loss = magnitude_loss(_magnitudes(output.semantic_spectrum))
+            weight = share * self.loss.semantic_magnitude
+            terms.append(Term("semantic_magnitude", loss.sum() / counts.utterances, weight))
+        return terms
+
+    def _semantic_mel(self, made: Tensor, rate_hz: int, batch: TrainingBatch) -> Tensor:
         exact = torch.promote_types(made.dtype, torch.float32)
-        made = resample_tensor(made.to(exact), rate, WHISPER_RATE_HZ)
+        made = resample_tensor(made.to(exact), rate_hz, WHISPER_RATE_HZ)
         original = resample_tensor(batch.audio[:, 0].to(exact), self.rate_hz, WHISPER_RATE_HZ)
         length = min(made.shape[1], original.shape[1])
-        mel = self.semantic_mel(made[:, None, :length], original[:, None, :length])
-        return [Term("semantic_mel", mel.sum() / counts.utterances, share * self.loss.semantic_mel)]
+        return self.semantic_mel(made[:, None, :length], original[:, None, :length])
 
     def _distillation(
         self, output: TrainingOutput, batch: TrainingBatch, target: TeacherTarget, counts: Counts, exact: torch.dtype
@@ -164,3 +181,12 @@ class Objective(nn.Module):
             Term("feature_matching", feature_matching_loss(real, judged).sum() / counts.utterances,
                  self.loss.feature_matching),
         ]  # fmt: skip
+
+
+def _magnitudes(spectrum: Spectrum | None) -> Spectrum:
+    if spectrum is None:
+        raise UsageError(
+            "a loss on magnitudes needs a decoder that predicts them, as the Vocos decoders of LM-SPT's paper and mini "
+            "presets do; set loss.magnitude = 0 and loss.semantic_magnitude = 0"
+        )
+    return spectrum

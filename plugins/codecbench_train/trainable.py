@@ -25,13 +25,33 @@ class Usage(Protocol):
         """``[N_k]`` for each codebook k, floating point."""
 
 
+class Spectrum(Protocol):
+    """Magnitudes that a decoder predicted, before any phase, beside those of the original at the same frames.
+
+    ``log_magnitude[B, F, bins]`` (natural), ``target[B, F, bins]`` (magnitudes), ``valid[B, F]``; the bins are equally
+    spaced from 0 to half of ``sample_rate_hz``. A full-scale sine has a magnitude of ``full_scale``.
+    """
+
+    @property
+    def log_magnitude(self) -> Tensor: ...
+    @property
+    def target(self) -> Tensor: ...
+    @property
+    def valid(self) -> Tensor: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def full_scale(self) -> float: ...
+
+
 class TrainingOutput(Protocol):
     """Everything that the losses of one step look at.
 
     ``reconstruction[B, 1, T]`` at the model's rate, as long as the input. ``semantic_resynthesis[B, 1, T']`` at
     ``semantic_resynthesis_rate_hz``: speech rebuilt from the semantic codes alone, or None for a model without.
     ``semantic_features[B, F, D]``: projection of the quantized semantic stream for feature-level distillation, or
-    None. ``codes[B, K, F]``; ``num_frames[B]`` valid frames; ``kept_codebooks[B]``.
+    None. ``codes[B, K, F]``; ``num_frames[B]`` valid frames; ``kept_codebooks[B]``. ``spectrum`` and
+    ``semantic_spectrum``: of a decoder that predicts magnitudes, for losses on these; None for others.
     """
 
     @property
@@ -54,6 +74,10 @@ class TrainingOutput(Protocol):
     def kept_codebooks(self) -> Tensor: ...
     @property
     def usage(self) -> Usage: ...
+    @property
+    def spectrum(self) -> Spectrum | None: ...
+    @property
+    def semantic_spectrum(self) -> Spectrum | None: ...
 
 
 class _TrainableMethods(Protocol):

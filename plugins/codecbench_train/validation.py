@@ -18,6 +18,8 @@ from codecbench_train.objective import Objective
 from codecbench_train.trainable import TrainableModule
 
 _BATCH = 8
+#: The losses whose weighted sum chooses the best checkpoint: those without discriminators, quantizers and fading.
+SCORED = ("mel", "magnitude", "distillation")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Validation:
-    """mel_distance: nepers, all codebooks. score: weighted sum of mel and distillation losses; lower is better."""
+    """mel_distance: nepers, all codebooks. score: weighted sum of reconstruction and distillation losses; the lower the
+    better."""
 
     mel_distance: float
     mel: float
@@ -65,7 +68,7 @@ def validate(
     """Score a copy of ``model``, so that nothing of validation is left in its codebooks' statistics."""
     judge = copy.deepcopy(model).eval()
     parameter = next(judge.parameters())
-    totals, rows = torch.zeros(3, dtype=torch.float64), sum(len(b) for b in batches)
+    totals, rows = torch.zeros(4, dtype=torch.float64), sum(len(b) for b in batches)
     counts, kept = objective.count(batches), list[Example]()
     for batch in batches:
         batch = batch.to(parameter.device, parameter.dtype)
@@ -77,9 +80,10 @@ def validate(
         )  # fmt: skip
         terms = objective.terms(output, batch, objective.teacher_target(batch), counts)
         distillation = sum(float(t.value) for t in terms if t.name == "distillation")
+        score = sum(t.weight * float(t.value) for t in terms if t.name in SCORED)
         mel = float(objective.mel(rebuilt, batch.audio).sum()) / rows
         distance = float(mel_distance(rebuilt, batch.audio, judge.sample_rate_hz).sum()) / rows
-        totals += torch.tensor([distance, mel, distillation], dtype=torch.float64)
+        totals += torch.tensor([distance, mel, distillation, score], dtype=torch.float64)
         for row in range(min(len(batch), examples - len(kept))):
             semantic = output.semantic_resynthesis
             kept.append(
@@ -88,6 +92,5 @@ def validate(
                     None if semantic is None else semantic[row, 0], output.semantic_resynthesis_rate_hz,
                 )
             )  # fmt: skip
-    distance, mel, distillation = totals.tolist()
-    weight = objective.distillation_weight if objective.resynthesis is not None else 0.0
-    return Validation(distance, mel, distillation, objective.loss.mel * mel + weight * distillation, tuple(kept))
+    distance, mel, distillation, score = totals.tolist()
+    return Validation(distance, mel, distillation, score, tuple(kept))

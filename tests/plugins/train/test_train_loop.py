@@ -135,16 +135,16 @@ def _distillation(terms: Sequence[Term]) -> Tensor:
 
 
 def test_the_semantic_mel_loss_fades_and_reaches_the_semantic_side_alone(tmp_path: Path, teacher: Path) -> None:
-    more = "loss.semantic_mel=15.0", "loss.semantic_mel_steps=4"
+    more = "loss.semantic_mel=15.0", "loss.semantic_fade_steps=4"
     run = _run(training_runs.config(teacher, *more), tmp_path)
     batches, counts = _one_batch(run)
     output = loop.forward(run, 0, batches[0])
     weights = [
-        [term.weight for term in run.objective.semantic_mel_terms(output, batches[0], counts, step)]
+        [term.weight for term in run.objective.fading_terms(output, batches[0], counts, step)]
         for step in (0, 1, 3, 4, 9)
     ]
     assert weights == [[15.0], [11.25], [3.75], [], []]
-    (term,) = run.objective.semantic_mel_terms(output, batches[0], counts, 0)
+    (term,) = run.objective.fading_terms(output, batches[0], counts, 0)
     expected = run.objective.mel(output.semantic_resynthesis, batches[0].audio).mean()
     torch.testing.assert_close(term.value, expected)
     term.value.backward()
@@ -154,7 +154,28 @@ def test_the_semantic_mel_loss_fades_and_reaches_the_semantic_side_alone(tmp_pat
     assert not _reached(model.decoder)
     assert not _reached(model.acoustic_encoder)
     plain = _run(training_runs.config(teacher), tmp_path / "plain")
-    assert plain.objective.semantic_mel_terms(output, batches[0], counts, 0) == []
+    assert plain.objective.fading_terms(output, batches[0], counts, 0) == []
+
+
+def test_losses_on_magnitudes_reach_their_own_decoder(tmp_path: Path, teacher: Path) -> None:
+    more = "loss.mel=0", "loss.magnitude=30", "loss.semantic_magnitude=20", "loss.semantic_fade_steps=4"
+    run = _run(training_runs.config(teacher, *more), tmp_path)
+    batches, counts = _one_batch(run)
+    output = loop.forward(run, 0, batches[0])
+    terms = {term.name: term for term in run.objective.terms(output, batches[0], None, counts)}
+    assert "mel" not in terms
+    model: Any = run.model
+    terms["magnitude"].value.backward(retain_graph=True)
+    assert _reached(model.decoder)
+    assert not _reached(model.aux_decoder)
+    run.model.zero_grad(set_to_none=True)
+    (term,) = run.objective.fading_terms(output, batches[0], counts, 1)
+    assert (term.name, term.weight) == ("semantic_magnitude", 15.0)
+    term.value.backward()
+    assert _reached(model.aux_decoder)
+    assert not _reached(model.decoder)
+    with pytest.raises(UsageError, match=r"loss.magnitude = 0"):
+        run.objective.terms(replace(output, spectrum=None), batches[0], None, counts)
 
 
 def test_discriminators_are_frozen_in_the_generator_step(tmp_path: Path, teacher: Path) -> None:

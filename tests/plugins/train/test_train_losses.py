@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from codecbench_lmspt.training import Spectrum
 from codecbench_train.losses.adversarial import (
     Judgement,
     discriminator_loss,
@@ -17,6 +18,7 @@ from codecbench_train.losses.adversarial import (
 from codecbench_train.losses.distillation import ResynthesisDistillation, teacher_frames
 from codecbench_train.losses.feature_distillation import feature_distillation_loss, pool_to_frames
 from codecbench_train.losses.logmel import WhisperLogMel
+from codecbench_train.losses.magnitude import magnitude_loss
 from codecbench_train.losses.mel import MultiScaleMelLoss
 
 
@@ -65,6 +67,42 @@ def test_mel_loss_of_silence_is_finite_with_finite_gradient() -> None:
     MultiScaleMelLoss(16_000)(estimate, _speechlike(1, 4000)[:, None]).sum().backward()
     assert estimate.grad is not None
     assert torch.isfinite(estimate.grad).all()
+
+
+def _spectrum(log_magnitude: Tensor, target: Tensor, valid: Tensor) -> Spectrum:
+    return Spectrum(log_magnitude, target, valid, 16_000, 160.0)
+
+
+def _noisy_magnitudes(frames: int = 12) -> Tensor:
+    return 1 + 20 * torch.rand(2, frames, 321, generator=torch.Generator().manual_seed(0))
+
+
+def test_magnitude_loss_counts_nepers() -> None:
+    target = _noisy_magnitudes()
+    valid = torch.ones(2, 12, dtype=torch.bool)
+    assert magnitude_loss(_spectrum(target.log(), target, valid)).abs().max() < 1e-5
+    # One neper too loud everywhere: one for the mels and half of one for the bins (the floor takes a little).
+    louder = magnitude_loss(_spectrum(target.log() + 1, target, valid))
+    torch.testing.assert_close(louder, torch.full((2,), 1.5), rtol=5e-3, atol=0)
+
+
+def test_magnitude_loss_leaves_out_what_is_padding_or_below_the_floor() -> None:
+    target = _noisy_magnitudes()
+    valid = torch.arange(12)[None, :] < torch.tensor([[12], [5]])
+    wrong = target.log()
+    wrong[1, 5:] += 9
+    assert magnitude_loss(_spectrum(wrong, target, valid)).abs().max() < 1e-5
+    silent = torch.full_like(target, 1e-9)
+    assert magnitude_loss(_spectrum(torch.full_like(target, -18.0), silent, valid)).max() < 1e-4
+
+
+def test_magnitude_loss_weighs_low_bins_more() -> None:
+    target, valid = _noisy_magnitudes(), torch.ones(2, 12, dtype=torch.bool)
+    low, high = target.log(), target.log()
+    low[..., 4:20] += 0.5
+    high[..., 284:300] += 0.5
+    ratio = magnitude_loss(_spectrum(low, target, valid)) / magnitude_loss(_spectrum(high, target, valid))
+    assert ratio.min() > 3
 
 
 @pytest.mark.parametrize("bins", [80, 128])

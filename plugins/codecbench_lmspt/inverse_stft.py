@@ -1,0 +1,90 @@
+"""From log-magnitudes to waveform: the end of the Vocos decoder, with predicted phases or with phases found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.framing import frame_signal, overlap_add
+
+#: Of the fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard, 2013), whose authors recommend it.
+MOMENTUM = 0.99
+
+
+class InverseStft(nn.Module):
+    """Log-magnitudes per frame to waveform: hop-aligned "same" padding, as many samples as F * hop.
+
+    Without ``phase_iterations`` phases are predicted beside magnitudes (Vocos: Siuzdak, arXiv 2306.00814). With them
+    only magnitudes are, and phases come from that many iterations of the fast Griffin-Lim algorithm, a quarter of them
+    in training: our choice for small models, for at 1 kbit/s tokens carry no phase, and phases that fit each other are
+    what a decoder learns last. The start is random and the same for every token frame (``period`` STFT frames), so that
+    neither the batch nor the place in a file changes a result.
+
+    The sum of squared windows is taken over the frames that exist in each row, so that a short row of a batch ends
+    exactly as it would alone.
+    """
+
+    window: Tensor
+    first_phase: Tensor
+
+    def __init__(
+        self, width: int, fft_samples: int, hop_samples: int, phase_iterations: int = 0, period: int = 1
+    ) -> None:
+        super().__init__()
+        self.fft_samples, self.hop_samples, self.phase_iterations = fft_samples, hop_samples, phase_iterations
+        bins = fft_samples // 2 + 1
+        self.out = nn.Linear(width, bins if phase_iterations else 2 * bins)
+        self.register_buffer("window", torch.hann_window(fft_samples), persistent=False)
+        if phase_iterations:
+            phase = np.random.default_rng(0).uniform(-math.pi, math.pi, (period, bins))
+            self.register_buffer("first_phase", torch.from_numpy(phase.astype(np.float32)), persistent=False)
+
+    def forward(self, x: Tensor, flow: Flow) -> Tensor:
+        """``x[B, C, F]`` to audio ``[B, 1, F * hop]``; in float32 at least, whatever the layers before used."""
+        wide = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            y = F.linear(x.transpose(1, 2).to(wide), self.out.weight.to(wide), self.out.bias.to(wide))
+            flow.log_magnitude = y if self.phase_iterations else y.chunk(2, dim=-1)[0]
+            # The clip keeps an untrained or diverging head finite (Vocos).
+            magnitude = flow.log_magnitude.exp().clamp(max=1e2)
+            valid = None if flow.lengths is None else flow.valid(x.shape[-1])[:, :, None].to(wide)
+            if self.phase_iterations:
+                spectrum = magnitude * self._find_phase(magnitude.detach(), valid)
+            else:
+                phase = y.chunk(2, dim=-1)[1]
+                spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+            audio = self._synthesise(spectrum, valid)
+        if flow.lengths is not None:
+            flow.lengths = flow.lengths * self.hop_samples
+        return flow.mask(audio[:, None])
+
+    def _synthesise(self, spectrum: Tensor, valid: Tensor | None) -> Tensor:
+        """Spectra ``[B, F, bins]`` to audio ``[B, F * hop]``; ``valid[B, F, 1]`` is 1 for frames that exist."""
+        window = self.window.to(spectrum.real.dtype)
+        frames = torch.fft.irfft(spectrum, n=self.fft_samples, dim=-1) * window
+        weight = (window * window).expand(1, spectrum.shape[1], -1)
+        if valid is not None:
+            frames, weight = frames * valid, weight * valid
+        return overlap_add(frames, self.hop_samples) / overlap_add(weight, self.hop_samples).clamp_min(1e-8)
+
+    @torch.no_grad()
+    def _find_phase(self, magnitude: Tensor, valid: Tensor | None) -> Tensor:
+        """Unit spectra ``[B, F, bins]`` whose phases make ``magnitude`` nearly the STFT of a signal."""
+        frames, window = magnitude.shape[1], self.window.to(magnitude.dtype)
+        period = self.first_phase.shape[0]
+        phase = self.first_phase.to(magnitude.dtype).repeat(-(-frames // period), 1)[:frames]
+        unit = torch.polar(torch.ones_like(phase), phase).expand(magnitude.shape)
+        before: Tensor | None = None
+        for _ in range(max(1, self.phase_iterations // 4) if self.training else self.phase_iterations):
+            audio = self._synthesise(magnitude * unit, valid)
+            if valid is not None:  # a last frame reaches beyond the end of its row, where a row alone is cut
+                audio = audio * valid[..., 0].repeat_interleave(self.hop_samples, dim=1)
+            projected = torch.fft.rfft(frame_signal(audio, self.fft_samples, self.hop_samples) * window, dim=-1)
+            hasty = projected if before is None else projected + MOMENTUM * (projected - before)
+            before, unit = projected, hasty / (hasty.abs() + 1e-9)
+        return unit
