@@ -34,7 +34,6 @@ MEASURES = (
     ("pesq_wb", ""), ("stoi", ""), ("estoi", ""), ("distillmos", ""), ("speaker_similarity", ""), HEADLINE,
 )  # fmt: skip
 VARIANTS = ("mini-12.5hz", "mini-25hz", "mini-6.25hz")
-ANCHORS = ("codec2:700C", "codec2:1300", "codec2:3200", "lpcnet", "lyra:3.2kbps", "lyra:6kbps")
 CODEBOOKS = (1, 2, 4)
 
 
@@ -79,10 +78,17 @@ class Verdict:
     separable: bool
 
 
-def heldout_manifest(speech: Path, root: Path, work: Path) -> Path:
-    """Write the held-out rows of the read speech as a manifest of their own."""
+def anchors(variants: Sequence[str]) -> list[str]:
+    """The other systems that the goals of ``variants`` name."""
+    return list(dict.fromkeys(goal.rival for goal in GOALS if goal.variant in variants))
+
+
+def heldout_manifest(speech: Path, root: Path, work: Path, limit: int | None) -> Path:
+    """Write the held-out rows of the read speech, or ``limit`` of them over all readers, as a manifest of their own."""
     rows = [json.loads(line) for line in speech.read_text("utf-8").splitlines() if line.strip()]
     kept = [row | {"audio": str((root / row["file"]).resolve())} for row in rows if row.get("split") == "heldout"]
+    if limit and limit < len(kept):
+        kept = [kept[i * len(kept) // limit] for i in range(limit)]
     work.mkdir(parents=True, exist_ok=True)
     out = work / "heldout.jsonl"
     out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), "utf-8")
@@ -92,10 +98,12 @@ def heldout_manifest(speech: Path, root: Path, work: Path) -> Path:
 def run(corpus: str, name: str, variants: Sequence[str], arguments: argparse.Namespace) -> Path:
     """Run codecbench with every system on one corpus."""
     folder: Path = arguments.work / name
-    codecs = [f"lmspt:{v}{tail}" for v in variants for tail in ("", *(f"@{k}" for k in CODEBOOKS), "/semantic")]
+    tails = ("", *(f"@{k}" for k in arguments.codebooks), "/semantic")
+    codecs = [f"lmspt:{v}{tail}" for v in variants for tail in tails]
     command = [
         *(sys.executable, "-m", "codecbench", "run", "--corpus", corpus, "--out", str(folder)),
-        *("--codecs", ",".join(["identity", *codecs, *ANCHORS]), "--recognizer", ",".join(RECOGNIZERS)),
+        *("--codecs", ",".join(["identity", *codecs, *anchors(variants)])),
+        *("--recognizer", ",".join(arguments.recognizers)),
         *("--tasks", "reconstruction,intelligibility,token_rate", "--store", str(arguments.work / "store")),
         *("--set", "manifest.allow_outside=true"),
         *(("--set", f"lyra.weights={arguments.lyra}") if arguments.lyra else ()),
@@ -161,14 +169,18 @@ def main() -> None:
     parser.add_argument("--lyra", type=Path, help="folder with Lyra's weights")
     parser.add_argument("--weights", type=Path, help="LM-SPT weights to score instead of the shipped ones")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--limit", type=int, help="only the first utterances of each corpus: a look, not a result")
+    parser.add_argument("--recognizers", nargs="+", default=list(RECOGNIZERS), choices=RECOGNIZERS)
+    parser.add_argument("--codebooks", nargs="*", type=int, default=list(CODEBOOKS), help="smaller numbers of them")
+    parser.add_argument(
+        "--limit", type=int, help="at most so many utterances of each corpus: of readers, of all of them"
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/lmspt-quality"))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     corpora = {"asterisk-en": "asterisk-en"}
     if arguments.speech:
         root = arguments.root or arguments.speech.parent
-        corpora["heldout"] = str(heldout_manifest(arguments.speech, root, arguments.work))
+        corpora["heldout"] = str(heldout_manifest(arguments.speech, root, arguments.work, arguments.limit))
     arguments.out.mkdir(parents=True, exist_ok=True)
     found: list[Verdict] = []
     text = []

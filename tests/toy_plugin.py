@@ -208,6 +208,7 @@ def register_metrics(register: Any) -> None:
     register(ScorerSpec("toy-absent", (absent,)), lambda context: None, available=_no_scorer)
     register(ScorerSpec("toy-absent-too", (replace(absent, name="toy_absent_too"),)), lambda context: None,
              available=_no_scorer)  # fmt: skip
+    register(ScorerSpec("toy-late", (replace(absent, name="toy_late"),)), _no_scorer)
     tokens = MetricSpec("toy_tokens", "tokens", Direction.NEUTRAL)
     register(ScorerSpec("toy-tokens", (tokens,), stage=Stage.TOKENS), lambda context: TokenCount())
     frames = MetricSpec("toy_frames", "frames", Direction.NEUTRAL, reducer=Reducer.CORPUS)
@@ -221,4 +222,5 @@ def register_metrics(register: Any) -> None:
 def register_tasks(register: Any) -> None:
     register(TaskSpec("toy-task", "toy", ("toy-level", "toy-tokens", "toy-corpus"), default=False))
     register(TaskSpec("toy-absent-task", "toy", ("toy-level", "toy-absent", "toy-absent-too"), default=False))
+    register(TaskSpec("toy-late-task", "toy", ("toy-level", "toy-late"), default=False))
     register(TaskSpec("toy-speed", "toy", ("toy-clock",), default=False))

@@ -135,7 +135,8 @@ class RecordFile(Sequence[Record]):
 class Written:
     """Records of one codec that were written; ``digest`` as in RecordDigest.
 
-    num_ok: records with a value. unavailable: records by scorer that say ``unavailable``; why: the first one's reason.
+    num_ok: records with a value. unavailable: records by scorer (its title) that say ``unavailable``; why: the first
+    one's reason.
     """
 
     records: RecordFile
@@ -152,15 +153,18 @@ class Shortfall:
     """What turned out to be unavailable only when it was used.
 
     codecs: reason by label, of those without any value. records: by label, of those that have values all the same.
+    scorers: reason by title, of those that the ceiling lacks too.
     """
 
     codecs: Mapping[str, str]
     records: Mapping[str, int]
+    scorers: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_shortfall(written: Mapping[str, Written], ceiling: str) -> Shortfall:
     """Compare each codec with the ceiling: what is unavailable there too is a scorer's or the corpus' affair."""
     usual = written[ceiling].unavailable if ceiling in written else {}
+    scorers = {title: written[ceiling].why[title] for title in usual}
     codecs, records = {}, {}
     for label, own in written.items():
         lost = {s: count - usual.get(s, 0) for s, count in own.unavailable.items() if count > usual.get(s, 0)}
@@ -168,7 +172,7 @@ def find_shortfall(written: Mapping[str, Written], ceiling: str) -> Shortfall:
             codecs[label] = own.why[next(iter(lost))]
         elif lost:
             records[label] = sum(lost.values())
-    return Shortfall(codecs, records)
+    return Shortfall(codecs, records, scorers)
 
 
 class RecordFolder:
@@ -192,8 +196,9 @@ class RecordFolder:
                     failed[record.codec] += record.status in _FAILED
                     num_ok += record.status == Status.OK
                     if record.status == Status.UNAVAILABLE:
-                        unavailable[record.scorer] += 1
-                        why.setdefault(record.scorer, record.reason)
+                        title = f"{record.scorer} {record.component}".strip()
+                        unavailable[title] += 1
+                        why.setdefault(title, record.reason)
                 table.rows([vars(record) for record in block])
                 count += len(block)
         self.failures += failed

@@ -248,5 +248,6 @@ def _write(job: Job, records: RecordFolder, shortfall: Shortfall) -> dict[str, i
 def _is_partial(job: Job, failures: Mapping[str, int], shortfall: Shortfall) -> bool:
     config, selection = job.config, job.selection
     asked_codec = bool(config.codecs) and bool(selection.unavailable)
-    asked_task = bool(config.tasks or config.recognizers) and any(s.unavailable for s in selection.scorers)
+    lost_scorer = any(s.unavailable for s in selection.scorers) or bool(shortfall.scorers)
+    asked_task = bool(config.tasks or config.recognizers) and lost_scorer
     return asked_codec or asked_task or bool(failures) or bool(shortfall.codecs)

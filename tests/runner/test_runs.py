@@ -124,6 +124,15 @@ def test_an_unavailable_codec_is_told_and_the_others_go_on(toy_run: ToyRun) -> N
     assert len(values(outcome, "toy", "toy_error")) == 10
 
 
+def test_a_scorer_that_proves_unavailable_when_it_is_made_makes_the_run_partial(toy_run: ToyRun) -> None:
+    outcome = toy_run(tasks=("toy-late-task",))
+    assert {status for status, _ in statuses(outcome, "toy", "toy_late").values()} == {"unavailable"}
+    assert len(values(outcome, "toy", "toy_error")) == 10
+    assert outcome.partial
+    assert outcome.failures == {}
+    assert not any(codec.unavailable for codec in outcome.info.codecs)
+
+
 def test_bad_audio_gets_a_record_that_says_why(toy_run: ToyRun, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     folder.mkdir()
