@@ -76,3 +76,7 @@ class LogSpectrogram(nn.Module):
         if flow.lengths is not None:
             flow.lengths = flow.lengths // self.hop_samples
         return flow.mask(features.transpose(1, 2))
+
+    def log_magnitude(self, features: Tensor) -> Tensor:
+        """The logarithms (of full scale, floor included) that features are made of."""
+        return features / self.SCALE - self.OFFSET

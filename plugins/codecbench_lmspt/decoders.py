@@ -9,6 +9,7 @@ from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
 from codecbench_lmspt.inverse_stft import InverseStft
+from codecbench_lmspt.linear_path import LatentToBands
 from codecbench_lmspt.spec import ConvDecoderSpec, DecoderSpec, VocosDecoderSpec
 from codecbench_lmspt.stages import Decoder
 from codecbench_lmspt.transformer import Transformer
@@ -35,12 +36,18 @@ class VocosDecoder(Decoder):
         self.hop_samples = spec.hop_samples
         self.sample_rate_hz = spec.sample_rate_hz
         self.context_frames = spec.context_frames(causal=False)
+        self.linear: LatentToBands | None = None
+        if spec.linear_bands:
+            bins = spec.fft_samples // 2 + 1
+            self.linear = LatentToBands(bins, spec.linear_bands, spec.upsample, latent_width, spec.sample_rate_hz)
+            self.head.begin_with_nothing()
 
     def forward(self, latent: Tensor, flow: Flow) -> Tensor:
         """``latent[B, D, F]`` to audio ``[B, 1, F * hop]``."""
+        base = None if self.linear is None else self.linear(latent)
         x = latent if self.transformer is None else self.transformer(latent, flow)
         x = self._spread(self.embed(x, flow), flow)
-        y: Tensor = self.head(self.blocks(x, flow), flow)
+        y: Tensor = self.head(self.blocks(x, flow), flow, base)
         return y
 
     def _spread(self, x: Tensor, flow: Flow) -> Tensor:

@@ -9,6 +9,7 @@ from codecbench_lmspt.conv_encoder import ConvEncoder
 from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, LogSpectrogram, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.linear_path import BandsToLatent
 from codecbench_lmspt.spec import ConvEncoderSpec, EncoderSpec, SpectralEncoderSpec
 from codecbench_lmspt.stages import Encoder
 from codecbench_lmspt.transformer import Transformer
@@ -38,7 +39,7 @@ class SpectralEncoder(Encoder):
     small model from learning a filter bank from little data; it also costs a tenth of the convolutions at 16 kHz.
     """
 
-    def __init__(self, spec: SpectralEncoderSpec, latent_width: int) -> None:
+    def __init__(self, spec: SpectralEncoderSpec, latent_width: int, sample_rate_hz: int) -> None:
         super().__init__()
         self.features = LogSpectrogram(spec.fft_samples, spec.stft_hop_samples)
         self.embed = MaskedConv1d(spec.fft_samples // 2 + 1, spec.widths[0], 3)
@@ -57,12 +58,30 @@ class SpectralEncoder(Encoder):
             self.head = MaskedConv1d(spec.widths[-1], latent_width, 1)
         self.hop_samples = spec.hop_samples
         self.context_samples = spec.context_samples(causal=False)
+        self.linear: BandsToLatent | None = None
+        if spec.linear_bands:
+            frames = spec.hop_samples // spec.stft_hop_samples
+            bins = spec.fft_samples // 2 + 1
+            self.linear = BandsToLatent(bins, spec.linear_bands, frames, latent_width, sample_rate_hz)
+            _begin_with_nothing(self.head)
 
     def forward(self, audio: Tensor, flow: Flow) -> Tensor:
         """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
-        features = self.features(audio, flow).to(self.embed.weight.dtype)
-        y: Tensor = self.head(self.stages(self.embed(features, flow), flow), flow)
+        features = self.features(audio, flow)
+        y: Tensor = self.head(self.stages(self.embed(features.to(self.embed.weight.dtype), flow), flow), flow)
+        if self.linear is not None:
+            y = flow.mask(y + self.linear(self.features.log_magnitude(features).transpose(1, 2)))
         return y
+
+
+@torch.no_grad()
+def _begin_with_nothing(head: nn.Module) -> None:
+    """Have a network begin as zero, for what runs beside it to begin alone."""
+    last = head
+    if isinstance(head, Transformer):
+        last = head.norm if isinstance(head.project_out, nn.Identity) else head.project_out
+    for parameter in last.parameters():
+        parameter.zero_()
 
 
 def _even_kernel(stride: int) -> int:
@@ -70,10 +89,10 @@ def _even_kernel(stride: int) -> int:
     return 2 * stride if stride % 2 == 0 else 2 * stride - 1
 
 
-def build_encoder(spec: EncoderSpec, latent_width: int, causal: bool) -> Encoder:
+def build_encoder(spec: EncoderSpec, latent_width: int, causal: bool, sample_rate_hz: int) -> Encoder:
     """The encoder that a spec describes."""
     if isinstance(spec, SpectralEncoderSpec):
-        return SpectralEncoder(spec, latent_width)
+        return SpectralEncoder(spec, latent_width, sample_rate_hz)
     if spec.transformer is not None:
         return ConvTransformerEncoder(spec, latent_width)
     return ConvEncoder(spec, latent_width, causal)

@@ -40,16 +40,28 @@ class InverseStft(nn.Module):
         bins = fft_samples // 2 + 1
         self.out = nn.Linear(width, bins if phase_iterations else 2 * bins)
         self.register_buffer("window", torch.hann_window(fft_samples), persistent=False)
+        self.full_scale = math.log(fft_samples / 4)  # half the sum of the window
         if phase_iterations:
             phase = np.random.default_rng(0).uniform(-math.pi, math.pi, (period, bins))
             self.register_buffer("first_phase", torch.from_numpy(phase.astype(np.float32)), persistent=False)
 
-    def forward(self, x: Tensor, flow: Flow) -> Tensor:
-        """``x[B, C, F]`` to audio ``[B, 1, F * hop]``; in float32 at least, whatever the layers before used."""
+    @torch.no_grad()
+    def begin_with_nothing(self) -> None:
+        """Have predictions begin as zero, for the magnitudes that they are added to to begin alone."""
+        self.out.weight.zero_()
+        self.out.bias.zero_()
+
+    def forward(self, x: Tensor, flow: Flow, base: Tensor | None = None) -> Tensor:
+        """``x[B, C, F]`` to audio ``[B, 1, F * hop]``; in float32 at least, whatever the layers before used.
+
+        ``base[B, F, bins]``: log-magnitudes relative to those of a full-scale sine, which predictions are added to.
+        """
         wide = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             y = F.linear(x.transpose(1, 2).to(wide), self.out.weight.to(wide), self.out.bias.to(wide))
             flow.log_magnitude = y if self.phase_iterations else y.chunk(2, dim=-1)[0]
+            if base is not None:
+                flow.log_magnitude = flow.log_magnitude + base + self.full_scale
             # The clip keeps an untrained or diverging head finite (Vocos).
             magnitude = flow.log_magnitude.exp().clamp(max=1e2)
             valid = None if flow.lengths is None else flow.valid(x.shape[-1])[:, :, None].to(wide)

@@ -16,7 +16,7 @@ from codecbench_lmspt.decoders import build_decoder
 from codecbench_lmspt.encoders import build_encoder, weight_dtype
 from codecbench_lmspt.flow import Flow, Memory
 from codecbench_lmspt.quantizer import SplitQuantizer
-from codecbench_lmspt.spec import ModelSpec
+from codecbench_lmspt.spec import ModelSpec, SpectralEncoderSpec
 from codecbench_lmspt.stages import Decoder
 
 if TYPE_CHECKING:
@@ -37,11 +37,15 @@ class LMSPT(nn.Module):
         super().__init__()
         width = spec.latent_width
         self.spec = spec
-        self.semantic_encoder = build_encoder(spec.encoder, width, spec.causal)
-        self.acoustic_encoder = build_encoder(spec.encoder, width, spec.causal) if spec.encoders == 2 else None
+        self.semantic_encoder = build_encoder(spec.encoder, width, spec.causal, spec.sample_rate_hz)
+        self.acoustic_encoder = (
+            build_encoder(spec.encoder, width, spec.causal, spec.sample_rate_hz) if spec.encoders == 2 else None
+        )
         self.decoder = build_decoder(spec.decoder, width, spec.causal)
         self.aux_decoder = build_decoder(spec.aux_decoder, width, spec.causal) if spec.aux_decoder else None
         self.quantizer = SplitQuantizer(spec.quantizer, width)
+        if isinstance(spec.encoder, SpectralEncoderSpec) and spec.encoder.linear_bands:
+            self.quantizer.keep_first_coefficients()
         head = spec.training.distillation_head_dim
         self.distillation_head = nn.Linear(width, head) if head else None
         self.chunk_seconds: float | None = DEFAULT_CHUNK_SECONDS

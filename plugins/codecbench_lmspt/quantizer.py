@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from codecbench_lmspt.codebook import Codebook, StepContext
 from codecbench_lmspt.convolution import WeightNormed
+from codecbench_lmspt.linear_path import keep_first
 from codecbench_lmspt.ranks import sum_over_ranks
 from codecbench_lmspt.spec import QuantizerSpec
 
@@ -167,6 +168,12 @@ class SplitQuantizer(nn.Module):
         self._seen: list[Tensor] = []
         acoustic = (spec.acoustic_size,) * spec.acoustic_books
         self.rvq_rest = ResidualQuantizer(spec, acoustic, latent_width, "acoustic")
+
+    def keep_first_coefficients(self) -> None:
+        """Have both streams begin as codes of a latent's first coefficients (encoders with a linear path)."""
+        for stream in (self.rvq_first, self.rvq_rest):
+            if isinstance(stream.in_proj, Projection) and isinstance(stream.out_proj, Projection):
+                keep_first(stream.in_proj, stream.out_proj)
 
     def forward(self, semantic: Tensor, acoustic: Tensor, kept: Tensor, context: StepContext) -> SplitOutput:
         """Quantize latents ``[B, D, F]`` for training; ``kept[b]`` is how many acoustic books row b keeps (0: none)."""

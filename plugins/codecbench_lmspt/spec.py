@@ -64,7 +64,8 @@ class ConvEncoderSpec:
 class SpectralEncoderSpec:
     """ConvNeXt stages on log-magnitude STFT frames, strided down to the token rate.
 
-    ``widths`` and ``depths`` have one entry per stage, ``strides`` one per step between stages.
+    ``widths`` and ``depths`` have one entry per stage, ``strides`` one per step between stages. ``linear_bands``: mel
+    bands of a linear way round the network (``linear_path.py``); 0 for none.
     """
 
     kind: Literal["spectral"]
@@ -74,6 +75,7 @@ class SpectralEncoderSpec:
     depths: tuple[int, ...]
     strides: tuple[int, ...]
     transformer: TransformerSpec | None = None
+    linear_bands: int = 0
 
     def __post_init__(self) -> None:
         if not len(self.widths) == len(self.depths) == len(self.strides) + 1:
@@ -128,7 +130,7 @@ class VocosDecoderSpec:
 
     ``upsample`` frames of the inverse STFT stand for one token frame; ``transformer`` runs before it, at token rate.
     ``phase_iterations``: 0 predicts phases beside magnitudes (Vocos); n predicts magnitudes only and finds phases by n
-    iterations of Griffin and Lim.
+    iterations of Griffin and Lim. ``linear_bands``: mel bands of a linear way round the network; 0 for none.
     """
 
     kind: Literal["vocos"]
@@ -142,6 +144,7 @@ class VocosDecoderSpec:
     kernel: int = 7
     transformer: TransformerSpec | None = None
     phase_iterations: int = 0
+    linear_bands: int = 0
 
     def __post_init__(self) -> None:
         if self.phase_iterations < 0:
