@@ -68,7 +68,7 @@ def codec_spec(variant: str) -> CodecSpec:
         description=preset.description,
         sample_rate_hz=preset.sample_rate_hz,
         streams=(StreamSpec(rate, sizes[:1], "semantic"), StreamSpec(rate, sizes[1:], "acoustic")),
-        default=False,  # until weights ship whose speech is intelligible: docs/lmspt_weights.md
+        default=variant == DEFAULT_VARIANT,
         causal=preset.causal,
         # Offline models see seconds ahead (the windows of all Transformer layers): no delay is declared for them.
         algorithmic_delay_samples=preset.hop_samples if preset.causal else 0,
