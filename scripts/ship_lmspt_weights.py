@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Put the weights of a training run into the package, and what the model card shows of the run beside it.
 
-    python scripts/ship_lmspt_weights.py runs/mini-12.5hz [--which best|last] [--docs docs/results/lmspt]
+    python scripts/ship_lmspt_weights.py runs/mini-12.5hz [--which best|last|raw] [--docs docs/results/lmspt]
 
 Writes `plugins/codecbench_lmspt/weights/PRESET.safetensors` (fp16, with the licence that the preset states) and, in the
 folder for documents, `PRESET.toml` (the resolved recipe) and `PRESET-losses.png` (losses and dev scores by step).
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from codecbench_lmspt import weights
 from codecbench_lmspt.files import shipped_weights
@@ -77,8 +78,14 @@ def draw(curves: Curves, path: Path) -> None:
 
 
 def ship(run: Path, which: str) -> Path:
-    """Write the weights into the package; returns their path. Raises ``SystemExit`` where they are too large."""
-    model = LMSPT.from_pretrained(run / "weights" / f"{which}.safetensors", fold=False)
+    """Write the weights into the package; returns their path. Raises ``SystemExit`` where they are too large.
+
+    ``raw``: those of the last checkpoint themselves instead of their moving average.
+    """
+    model = LMSPT.from_pretrained(run / "weights" / f"{'last' if which == 'raw' else which}.safetensors", fold=False)
+    if which == "raw":
+        checkpoint = max((run / "checkpoints").glob("step-*"))
+        model.load_state_dict(load_file(checkpoint / "model.safetensors"), strict=False)
     path = weights.save(model, shipped_weights(model.spec.name), torch.float16, model.spec.card.licence_weights)
     if path.stat().st_size > LARGEST_BYTES:
         raise SystemExit(f"{path.name} has {path.stat().st_size} bytes, more than the {LARGEST_BYTES} that may ship")
@@ -89,7 +96,7 @@ def main() -> None:
     """Ship the weights and document the run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--which", choices=("best", "last"), default="best")
+    parser.add_argument("--which", choices=("best", "last", "raw"), default="best")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "results" / "lmspt")
     arguments = parser.parse_args()
     path = ship(arguments.run, arguments.which)

@@ -27,7 +27,7 @@ from codecbench_train.data.loader import TrainingBatch
 from codecbench_train.flops import StepFlops
 from codecbench_train.losses.adversarial import discriminator_loss
 from codecbench_train.objective import Counts, Term
-from codecbench_train.optimizers import clip, learning_rate, set_learning_rate, update_average
+from codecbench_train.optimizers import average_decay, clip, learning_rate, set_learning_rate, update_average
 from codecbench_train.ranks import alone, gather_objects, ranks, sum_gradients, sum_over_ranks
 from codecbench_train.run import DTYPES, Run, batches_of, set_up
 from codecbench_train.scoring import CheckpointScorer
@@ -60,7 +60,7 @@ def train_step(run: Run, step: int, batches: Sequence[TrainingBatch]) -> None:
     generator_step(run, step, batches, kept, counts, adversarial)
     run.model.update_codebooks(step=step, seed=config.seed)
     if run.average is not None:
-        update_average(run.average, run.model, config.ema_decay)
+        update_average(run.average, run.model, average_decay(config.ema_decay, step))
 
 
 def global_counts(run: Run, batches: Sequence[TrainingBatch]) -> Counts:

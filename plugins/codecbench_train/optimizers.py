@@ -61,6 +61,16 @@ def clip(module: nn.Module, config: OptimizerConfig) -> Tensor:
     return torch.stack(norms).norm() if norms else torch.zeros(())
 
 
+def average_decay(decay: float, step: int) -> float:
+    """The moving average's decay at a step: it follows closely at first, so that a short run's is not its past.
+
+    (1 + step) / (10 + step) until that reaches ``decay``, as TensorFlow's ``ExponentialMovingAverage`` with
+    ``num_updates``. Measured on a run of 650 steps with a constant 0.998: mel distance 0.58 nepers of the average, 0.44
+    of the weights themselves.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move ``average`` towards ``model``: trained weights by (1 - decay), everything else copied."""

@@ -12,7 +12,7 @@ from codecbench.errors import UsageError
 from codecbench_train.cli import data_tables, resolve, shipped_configs
 from codecbench_train.config import OptimizerConfig, SourceConfig, TrainConfig
 from codecbench_train.models import build_model
-from codecbench_train.optimizers import adamw, clip, learning_rate, update_average
+from codecbench_train.optimizers import adamw, average_decay, clip, learning_rate, update_average
 from codecbench_train.toml import build, dump, settings_tables
 
 
@@ -102,6 +102,15 @@ def test_clipping(per_module: bool) -> None:
     for part in parts:
         total = torch.stack([p.grad.norm() for p in part.parameters()]).norm()
         assert float(total) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_the_average_follows_closely_at_first() -> None:
+    decays = [average_decay(0.999, step) for step in (0, 10, 100, 1000, 9000, 10**6)]
+    assert decays[0] == pytest.approx(0.1)
+    assert decays == sorted(decays)
+    assert decays[3] < 0.992
+    assert decays[-2:] == [0.999, 0.999]
+    assert average_decay(0.5, 100) == 0.5
 
 
 def test_average_follows_trained_weights_and_copies_the_rest() -> None:
