@@ -66,7 +66,9 @@ class InverseStft(nn.Module):
             magnitude = flow.log_magnitude.exp().clamp(max=1e2)
             valid = None if flow.lengths is None else flow.valid(x.shape[-1])[:, :, None].to(wide)
             if self.phase_iterations:
-                spectrum = magnitude * self._find_phase(magnitude.detach(), valid)
+                # In float64: iterations multiply rounding errors, which differ between a batch and its rows alone.
+                unit = self._find_phase(magnitude.detach().double(), valid)
+                spectrum = magnitude * unit.to(wide.to_complex())
             else:
                 phase = y.chunk(2, dim=-1)[1]
                 spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())

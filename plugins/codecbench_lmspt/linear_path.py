@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,13 +27,10 @@ def mel_hats(bins: int, bands: int, sample_rate_hz: int) -> Tensor:
     The scale is that of O'Shaughnessy, 2595 log10(1 + f / 700 Hz).
     """
 
-    def mel(hertz: Tensor) -> Tensor:
-        return 2595 * (1 + hertz / 700).log10()
-
-    position = mel(torch.linspace(0, sample_rate_hz / 2, bins, dtype=torch.float64))
-    place = (position / position[-1] * (bands + 1) - 1).clamp(0, bands - 1)
-    hats = 1 - (place[:, None] - torch.arange(bands, dtype=torch.float64)).abs()
-    return hats.clamp_min(0).float()
+    mels = 2595 * np.log10(1 + np.linspace(0, sample_rate_hz / 2, bins) / 700)
+    place = np.clip(mels / mels[-1] * (bands + 1) - 1, 0, bands - 1)
+    hats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(bands)))
+    return torch.from_numpy(hats.astype(np.float32))
 
 
 def block_cosines(frames: int, bands: int, width: int) -> Tensor:
@@ -42,9 +40,9 @@ def block_cosines(frames: int, bands: int, width: int) -> Tensor:
     speech's coefficients fall. Rows beyond the size of the block are zero.
     """
 
-    def cosines(size: int) -> Tensor:
-        place = torch.arange(size, dtype=torch.float64)
-        table = (math.pi / size * (place + 0.5) * place[:, None]).cos() * math.sqrt(2 / size)
+    def cosines(size: int) -> np.ndarray:
+        place = np.arange(size)
+        table = np.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
         table[0] /= math.sqrt(2)
         return table
 
@@ -52,10 +50,11 @@ def block_cosines(frames: int, bands: int, width: int) -> Tensor:
     orders = sorted(
         ((time, mel) for time in range(frames) for mel in range(bands)),
         key=lambda order: ((order[0] + 1) * (order[1] + 2), order),
-    )[:width]
-    rows = [torch.outer(in_time[time], in_mel[mel]).flatten() for time, mel in orders]
-    rows += [torch.zeros(frames * bands, dtype=torch.float64)] * (width - len(rows))
-    return torch.stack(rows).float()
+    )
+    rows = np.zeros((width, frames * bands))
+    for row, (time, mel) in zip(rows, orders, strict=False):
+        row[:] = np.outer(in_time[time], in_mel[mel]).ravel()
+    return torch.from_numpy(rows.astype(np.float32))
 
 
 class BandsToLatent(nn.Module):
