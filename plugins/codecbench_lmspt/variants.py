@@ -19,9 +19,9 @@ from codecbench_lmspt.spec import ModelSpec
 FAMILY = "lmspt"
 DEFAULT_VARIANT = "mini-12.5hz"
 # Defaults of precision and compilation, for CPU and CUDA alike. Measured on one thread of a CPU with AVX512-BF16, 10 s
-# of audio by mini-12.5hz before its phases were searched: 0.22 CPU-seconds in fp32, 0.12 in bf16, 0.18 compiled. fp32 is the default,
-# because codes should not depend on what a processor can do; compiling takes 38 s, once for each shape, and pays after
-# more than two hours of audio. CUDA is not measured: benchmarks/lmspt_inference.py --device cuda.
+# of audio by mini-12.5hz when it still predicted its phases: 0.22 CPU-seconds in fp32, 0.12 in bf16, 0.18 in fp32
+# compiled. fp32 is the default, because codes should not depend on what a processor can do; compiling takes 38 s, once
+# for each shape, and pays after more than two hours of audio. CUDA is not measured: benchmarks/lmspt_inference.py.
 DEFAULT_DTYPE, DEFAULT_COMPILE = "fp32", "none"
 OPTIONS = (
     OptionSpec(
