@@ -76,7 +76,7 @@ def noting(owner: Any, name: str, cost: Cost) -> Iterator[None]:
 def measure(limit: int) -> list[Cost]:
     """Score the same outputs with every scorer, after one utterance that is not counted."""
     torch.set_num_threads(1)
-    costs = [Cost(f"{ref.name} {ref.recognizer}".strip()) for ref in SCORERS]
+    costs = [Cost(ref.title) for ref in SCORERS]
     with tempfile.TemporaryDirectory() as folder:
         config = RunConfig(Path(folder), ("noise:10db",), tasks=("reconstruction",), limit=limit)
         job = open_job(config, load_plugins(), config.out / FILE_NAME)

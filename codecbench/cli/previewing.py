@@ -40,7 +40,7 @@ def _scorer_rows(preview: Preview) -> Iterator[tuple[str, str]]:
     for work in preview.works:
         for lane in work.lanes:
             for scorer in lane.scorers:
-                name = f"{scorer.scorer.name} {scorer.scorer.recognizer}".strip()
+                name = scorer.scorer.title
                 counts[name] = counts.get(name, 0) + scorer.amount.items
     yield from ((name, str(count)) for name, count in counts.items() if count)
 

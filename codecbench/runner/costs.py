@@ -54,7 +54,7 @@ class Costs:
     def scored(self, task: ScoreTask, result: ScoreResult) -> None:
         """Take in what a score task cost."""
         for ref, spent in zip(task.scorers, result.scoring, strict=False):
-            self._add(Item(Work.SCORE, f"{ref.name} {ref.recognizer}".strip()), spent)
+            self._add(Item(Work.SCORE, ref.title), spent)
 
     def seconds(self, work: Work, name: str, audio_s: float) -> float | None:
         """Estimate seconds of ``work`` on ``audio_s`` seconds of audio; None where it was never done on this store."""

@@ -150,5 +150,5 @@ def _missing_scores(job: Job) -> Iterator[str]:
         for lane in work.lanes:
             for scorer in lane.scorers:
                 if scorer.amount.items:
-                    name = f"{scorer.scorer.name} {scorer.scorer.recognizer}".strip()
+                    name = scorer.scorer.title
                     yield f"{lane.label}: {scorer.amount.items} utterances without scores by {name}"

@@ -127,6 +127,11 @@ class ScorerRef:
     name: str
     recognizer: str = ""
 
+    @property
+    def title(self) -> str:
+        """Its name with that of its recogniser."""
+        return f"{self.name} {self.recognizer}".strip()
+
 
 @dataclass(frozen=True)
 class ScoreTask:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from codecbench.contracts.metric import Measurement, Record, Status
 from codecbench.hashing import canonical
+from codecbench.runner.messages import ScorerRef
 from codecbench.runner.plan import Lane
 from codecbench.runner.scoring import PreparedScorer
 from codecbench.runner.utterances import BLOCK, PlannedUtterance, blocks
@@ -196,7 +197,7 @@ class RecordFolder:
                     failed[record.codec] += record.status in _FAILED
                     num_ok += record.status == Status.OK
                     if record.status == Status.UNAVAILABLE:
-                        title = f"{record.scorer} {record.component}".strip()
+                        title = ScorerRef(record.scorer, record.component).title
                         unavailable[title] += 1
                         why.setdefault(title, record.reason)
                 table.rows([vars(record) for record in block])

@@ -48,7 +48,7 @@ class PreparedScorer:
     @property
     def title(self) -> str:
         """Its name with that of its recogniser."""
-        return f"{self.ref.name} {self.ref.recognizer}".strip()
+        return self.ref.title
 
     def failed(self, status: Status, reason: str) -> tuple[Measurement, ...]:
         """Return a measurement without a value for each metric."""

@@ -9,7 +9,7 @@ from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
 from codecbench_lmspt.inverse_stft import InverseStft
-from codecbench_lmspt.linear_path import LatentToBands
+from codecbench_lmspt.linear_path import LatentToBands, begin_with_nothing
 from codecbench_lmspt.spec import ConvDecoderSpec, DecoderSpec, VocosDecoderSpec
 from codecbench_lmspt.stages import Decoder
 from codecbench_lmspt.transformer import Transformer
@@ -40,7 +40,7 @@ class VocosDecoder(Decoder):
         if spec.linear_bands:
             bins = spec.fft_samples // 2 + 1
             self.linear = LatentToBands(bins, spec.linear_bands, spec.upsample, latent_width, spec.sample_rate_hz)
-            self.head.begin_with_nothing()
+            begin_with_nothing(self.head.out)
 
     def forward(self, latent: Tensor, flow: Flow) -> Tensor:
         """``latent[B, D, F]`` to audio ``[B, 1, F * hop]``."""

@@ -9,7 +9,7 @@ from codecbench_lmspt.conv_encoder import ConvEncoder
 from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, LogSpectrogram, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
-from codecbench_lmspt.linear_path import BandsToLatent
+from codecbench_lmspt.linear_path import BandsToLatent, begin_with_nothing
 from codecbench_lmspt.spec import ConvEncoderSpec, EncoderSpec, SpectralEncoderSpec
 from codecbench_lmspt.stages import Encoder
 from codecbench_lmspt.transformer import Transformer
@@ -63,7 +63,7 @@ class SpectralEncoder(Encoder):
             frames = spec.hop_samples // spec.stft_hop_samples
             bins = spec.fft_samples // 2 + 1
             self.linear = BandsToLatent(bins, spec.linear_bands, frames, latent_width, sample_rate_hz)
-            _begin_with_nothing(self.head)
+            begin_with_nothing(self.head.last if isinstance(self.head, Transformer) else self.head)
 
     def forward(self, audio: Tensor, flow: Flow) -> Tensor:
         """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
@@ -72,16 +72,6 @@ class SpectralEncoder(Encoder):
         if self.linear is not None:
             y = flow.mask(y + self.linear(self.features.log_magnitude(features).transpose(1, 2)))
         return y
-
-
-@torch.no_grad()
-def _begin_with_nothing(head: nn.Module) -> None:
-    """Have a network begin as zero, for what runs beside it to begin alone."""
-    last = head
-    if isinstance(head, Transformer):
-        last = head.norm if isinstance(head.project_out, nn.Identity) else head.project_out
-    for parameter in last.parameters():
-        parameter.zero_()
 
 
 def _even_kernel(stride: int) -> int:

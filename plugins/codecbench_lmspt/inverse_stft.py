@@ -40,16 +40,10 @@ class InverseStft(nn.Module):
         bins = fft_samples // 2 + 1
         self.out = nn.Linear(width, bins if phase_iterations else 2 * bins)
         self.register_buffer("window", torch.hann_window(fft_samples), persistent=False)
-        self.full_scale = math.log(fft_samples / 4)  # half the sum of the window
+        self.full_scale = fft_samples / 4  # magnitude of a full-scale sine: half the sum of the window
         if phase_iterations:
             phase = np.random.default_rng(0).uniform(-math.pi, math.pi, (period, bins))
             self.register_buffer("first_phase", torch.from_numpy(phase.astype(np.float32)), persistent=False)
-
-    @torch.no_grad()
-    def begin_with_nothing(self) -> None:
-        """Have predictions begin as zero, for the magnitudes that they are added to to begin alone."""
-        self.out.weight.zero_()
-        self.out.bias.zero_()
 
     def forward(self, x: Tensor, flow: Flow, base: Tensor | None = None) -> Tensor:
         """``x[B, C, F]`` to audio ``[B, 1, F * hop]``; in float32 at least, whatever the layers before used.
@@ -59,32 +53,38 @@ class InverseStft(nn.Module):
         wide = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             y = F.linear(x.transpose(1, 2).to(wide), self.out.weight.to(wide), self.out.bias.to(wide))
-            flow.log_magnitude = y if self.phase_iterations else y.chunk(2, dim=-1)[0]
+            log_magnitude, phase = (y, None) if self.phase_iterations else y.chunk(2, dim=-1)
             if base is not None:
-                flow.log_magnitude = flow.log_magnitude + base + self.full_scale
+                log_magnitude = log_magnitude + base + math.log(self.full_scale)
+            flow.log_magnitude = log_magnitude
             # The clip keeps an untrained or diverging head finite (Vocos).
-            magnitude = flow.log_magnitude.exp().clamp(max=1e2)
+            magnitude = log_magnitude.exp().clamp(max=1e2)
             valid = None if flow.lengths is None else flow.valid(x.shape[-1])[:, :, None].to(wide)
-            if self.phase_iterations:
+            if phase is None:
                 # In float64: iterations multiply rounding errors, which differ between a batch and its rows alone.
                 unit = self._find_phase(magnitude.detach().double(), valid)
                 spectrum = magnitude * unit.to(wide.to_complex())
             else:
-                phase = y.chunk(2, dim=-1)[1]
                 spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-            audio = self._synthesise(spectrum, valid)
+            audio = self._synthesise(spectrum, valid, self._weight(x.shape[-1], valid, wide))
         if flow.lengths is not None:
             flow.lengths = flow.lengths * self.hop_samples
         return flow.mask(audio[:, None])
 
-    def _synthesise(self, spectrum: Tensor, valid: Tensor | None) -> Tensor:
-        """Spectra ``[B, F, bins]`` to audio ``[B, F * hop]``; ``valid[B, F, 1]`` is 1 for frames that exist."""
-        window = self.window.to(spectrum.real.dtype)
-        frames = torch.fft.irfft(spectrum, n=self.fft_samples, dim=-1) * window
-        weight = (window * window).expand(1, spectrum.shape[1], -1)
+    def _weight(self, frames: int, valid: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """The squared windows of the frames that exist (``valid[B, F, 1]`` is 1), summed: ``[1 or B, F * hop]``."""
+        window = self.window.to(dtype)
+        weight = (window * window).expand(1, frames, -1)
         if valid is not None:
-            frames, weight = frames * valid, weight * valid
-        return overlap_add(frames, self.hop_samples) / overlap_add(weight, self.hop_samples).clamp_min(1e-8)
+            weight = weight * valid
+        return overlap_add(weight, self.hop_samples).clamp_min(1e-8)
+
+    def _synthesise(self, spectrum: Tensor, valid: Tensor | None, weight: Tensor) -> Tensor:
+        """Spectra ``[B, F, bins]`` to audio ``[B, F * hop]``."""
+        frames = torch.fft.irfft(spectrum, n=self.fft_samples, dim=-1) * self.window.to(spectrum.real.dtype)
+        if valid is not None:
+            frames = frames * valid
+        return overlap_add(frames, self.hop_samples) / weight
 
     @torch.no_grad()
     def _find_phase(self, magnitude: Tensor, valid: Tensor | None) -> Tensor:
@@ -93,9 +93,10 @@ class InverseStft(nn.Module):
         period = self.first_phase.shape[0]
         phase = self.first_phase.to(magnitude.dtype).repeat(-(-frames // period), 1)[:frames]
         unit = torch.polar(torch.ones_like(phase), phase).expand(magnitude.shape)
+        weight = self._weight(frames, valid, magnitude.dtype)
         before: Tensor | None = None
         for _ in range(max(1, self.phase_iterations // 4) if self.training else self.phase_iterations):
-            audio = self._synthesise(magnitude * unit, valid)
+            audio = self._synthesise(magnitude * unit, valid, weight)
             if valid is not None:  # a last frame reaches beyond the end of its row, where a row alone is cut
                 audio = audio * valid[..., 0].repeat_interleave(self.hop_samples, dim=1)
             projected = torch.fft.rfft(frame_signal(audio, self.fft_samples, self.hop_samples) * window, dim=-1)

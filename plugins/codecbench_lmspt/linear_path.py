@@ -106,6 +106,13 @@ class LatentToBands(nn.Module):
 
 
 @torch.no_grad()
+def begin_with_nothing(last: nn.Module) -> None:
+    """Zero a network's last layer, for the linear path beside it to begin alone."""
+    for parameter in last.parameters():
+        parameter.zero_()
+
+
+@torch.no_grad()
 def keep_first(inward: WeightNormed, outward: WeightNormed) -> None:
     """Let a stream's projections begin as "the first coefficients, nothing else"."""
     width = inward.weight_v.shape[0]

@@ -217,4 +217,4 @@ def _beside_original(
         return None
     target = _target_magnitude(decoder, audio, rate_hz)
     valid = Flow(frames * decoder.upsample).valid(log_magnitude.shape[1])
-    return Spectrum(log_magnitude, target, valid, decoder.sample_rate_hz, float(decoder.head.window.sum()) / 2)
+    return Spectrum(log_magnitude, target, valid, decoder.sample_rate_hz, decoder.head.full_scale)

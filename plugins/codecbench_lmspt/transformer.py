@@ -26,6 +26,11 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(spec.width)
         self.project_out = nn.Linear(spec.width, cout) if cout != spec.width else nn.Identity()
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that the output is made by."""
+        return self.norm if isinstance(self.project_out, nn.Identity) else self.project_out
+
     def forward(self, x: Tensor, flow: Flow) -> Tensor:
         """``x[B, C, F]`` to ``[B, C', F]``."""
         y = self.project_in(x.transpose(1, 2))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+import soundfile
 import torch
+from torch import Tensor
 
 from codecbench_lmspt import LMSPT, load_preset
 
@@ -16,6 +21,15 @@ def model_of(preset: str, overrides: dict[str, object] | None = None, seed: int 
     audio = 0.1 * torch.randn(4, 1, 50 * model.hop_samples, generator=generator, dtype=torch.float64)
     model.training_forward(audio, step=0, sample_index=torch.arange(4), seed=seed)
     return model.eval()
+
+
+@pytest.fixture(scope="module")
+def speech() -> Tensor:
+    """A clip of the built-in corpus, ``[1, T]``, T a multiple of 10 ms."""
+    folder = Path(__file__).parents[3] / "plugins" / "codecbench_corpora"
+    audio, rate = soundfile.read(sorted(folder.rglob("*.flac"))[0], dtype="float32")
+    assert rate == 16_000
+    return torch.from_numpy(np.ascontiguousarray(audio[: len(audio) // 160 * 160]))[None]
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import librosa
 import numpy as np
-import pytest
-import soundfile
 import torch
 from torch import Tensor
 
@@ -30,14 +26,6 @@ def head(iterations: int, period: int = 8) -> InverseStft:
 def magnitudes(audio: Tensor) -> Tensor:
     window = torch.hann_window(FFT, dtype=audio.dtype)
     return torch.fft.rfft(frame_signal(audio, FFT, HOP) * window, dim=-1).abs()
-
-
-@pytest.fixture(scope="module")
-def speech() -> Tensor:
-    folder = Path(__file__).parents[3] / "plugins" / "codecbench_corpora"
-    audio, rate = soundfile.read(sorted(folder.rglob("*.flac"))[0], dtype="float32")
-    assert rate == 16_000
-    return torch.from_numpy(np.ascontiguousarray(audio[: len(audio) // HOP * HOP]))[None]
 
 
 def convergence(made: Tensor, wanted: Tensor) -> float:

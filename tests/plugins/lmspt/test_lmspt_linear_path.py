@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_lmspt_inverse_stft import speech  # noqa: F401 - a fixture
 from torch import Tensor
 
 from codecbench_lmspt import LMSPT, load_preset
@@ -47,7 +46,7 @@ def test_all_coefficients_bring_smooth_spectra_back() -> None:
 
 
 @pytest.mark.parametrize("preset", ["mini-25hz", "mini-12.5hz", "mini-6.25hz"])
-def test_an_untrained_model_already_passes_smoothed_speech(preset: str, speech: Tensor) -> None:  # noqa: F811
+def test_an_untrained_model_already_passes_smoothed_speech(preset: str, speech: Tensor) -> None:
     model = LMSPT(load_preset(preset)).eval()
     audio = speech[None, :, : speech.shape[1] // model.hop_samples * model.hop_samples]
     with torch.no_grad():
