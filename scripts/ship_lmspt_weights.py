@@ -23,9 +23,9 @@ from codecbench_lmspt.files import shipped_weights
 from codecbench_lmspt.model import LMSPT
 
 ROOT = Path(__file__).resolve().parent.parent
-LARGEST_BYTES = 25_000_000
+LARGEST_BYTES = 25_500_000
 SHOWN = (
-    "mel", "magnitude", "distillation", "semantic_mel", "semantic_magnitude", "discriminator", "adversarial",
+    "mel", "magnitude", "pitch", "distillation", "semantic_mel", "semantic_magnitude", "discriminator", "adversarial",
     "feature_matching",
 )  # fmt: skip
 

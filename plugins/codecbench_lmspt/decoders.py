@@ -8,6 +8,7 @@ from codecbench_lmspt.conv_decoder import ConvDecoder
 from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.harmonics import HarmonicComb
 from codecbench_lmspt.inverse_stft import InverseStft
 from codecbench_lmspt.linear_path import LatentToBands, begin_with_nothing
 from codecbench_lmspt.spec import ConvDecoderSpec, DecoderSpec, VocosDecoderSpec
@@ -36,18 +37,21 @@ class VocosDecoder(Decoder):
         self.hop_samples = spec.hop_samples
         self.sample_rate_hz = spec.sample_rate_hz
         self.context_frames = spec.context_frames(causal=False)
+        bins = spec.fft_samples // 2 + 1
         self.linear: LatentToBands | None = None
         if spec.linear_bands:
-            bins = spec.fft_samples // 2 + 1
             self.linear = LatentToBands(bins, spec.linear_bands, spec.upsample, latent_width, spec.sample_rate_hz)
             begin_with_nothing(self.head.out)
+        self.comb: HarmonicComb | None = None
+        if spec.pitch_candidates:
+            self.comb = HarmonicComb(spec.width, bins, spec.pitch_candidates, spec.sample_rate_hz)
 
     def forward(self, latent: Tensor, flow: Flow) -> Tensor:
         """``latent[B, D, F]`` to audio ``[B, 1, F * hop]``."""
         base = None if self.linear is None else self.linear(latent)
         x = latent if self.transformer is None else self.transformer(latent, flow)
         x = self._spread(self.embed(x, flow), flow)
-        y: Tensor = self.head(self.blocks(x, flow), flow, base)
+        y: Tensor = self.head(self.blocks(x, flow), flow, base, self.comb)
         return y
 
     def _spread(self, x: Tensor, flow: Flow) -> Tensor:

@@ -9,6 +9,7 @@ from codecbench_lmspt.conv_encoder import ConvEncoder
 from codecbench_lmspt.convnext import ChannelNorm, ConvNeXtBlock, LogSpectrogram, MaskedConv1d
 from codecbench_lmspt.convolution import FlowSequential
 from codecbench_lmspt.flow import Flow
+from codecbench_lmspt.harmonics import PitchSalience
 from codecbench_lmspt.linear_path import BandsToLatent, begin_with_nothing
 from codecbench_lmspt.spec import ConvEncoderSpec, EncoderSpec, SpectralEncoderSpec
 from codecbench_lmspt.stages import Encoder
@@ -42,7 +43,13 @@ class SpectralEncoder(Encoder):
     def __init__(self, spec: SpectralEncoderSpec, latent_width: int, sample_rate_hz: int) -> None:
         super().__init__()
         self.features = LogSpectrogram(spec.fft_samples, spec.stft_hop_samples)
-        self.embed = MaskedConv1d(spec.fft_samples // 2 + 1, spec.widths[0], 3)
+        bins = spec.fft_samples // 2 + 1
+        self.embed = MaskedConv1d(bins, spec.widths[0], 3)
+        self.salience: PitchSalience | None = None
+        if spec.pitch_candidates:
+            self.salience = PitchSalience(bins, spec.pitch_candidates, sample_rate_hz)
+            self.embed_pitch = MaskedConv1d(spec.pitch_candidates, spec.widths[0], 1)
+            begin_with_nothing(self.embed_pitch)
         layers: list[nn.Module] = [ChannelNorm(spec.widths[0])]
         for stage, (width, depth) in enumerate(zip(spec.widths, spec.depths, strict=True)):
             layers += [ConvNeXtBlock(width, 3 * width, 7, 1 / max(sum(spec.depths), 1)) for _ in range(depth)]
@@ -61,16 +68,20 @@ class SpectralEncoder(Encoder):
         self.linear: BandsToLatent | None = None
         if spec.linear_bands:
             frames = spec.hop_samples // spec.stft_hop_samples
-            bins = spec.fft_samples // 2 + 1
             self.linear = BandsToLatent(bins, spec.linear_bands, frames, latent_width, sample_rate_hz)
             begin_with_nothing(self.head.last if isinstance(self.head, Transformer) else self.head)
 
     def forward(self, audio: Tensor, flow: Flow) -> Tensor:
         """``audio[B, 1, T]`` with T a multiple of the hop, to ``[B, D, T / hop]``."""
         features = self.features(audio, flow)
-        y: Tensor = self.head(self.stages(self.embed(features.to(self.embed.weight.dtype), flow), flow), flow)
+        levels = self.features.log_magnitude(features).transpose(1, 2)
+        x = self.embed(features.to(self.embed.weight.dtype), flow)
+        if self.salience is not None:
+            salience = self.salience(levels).transpose(1, 2)
+            x = x + self.embed_pitch(salience.to(self.embed.weight.dtype), flow)
+        y: Tensor = self.head(self.stages(x, flow), flow)
         if self.linear is not None:
-            y = flow.mask(y + self.linear(self.features.log_magnitude(features).transpose(1, 2)))
+            y = flow.mask(y + self.linear(levels))
         return y
 
 

@@ -19,12 +19,13 @@ class Flow:
     masked. ``memory``: what each causal layer keeps between streaming steps, or None outside streaming. Layers that
     change the number of positions update ``lengths``; every layer masks what it returns, because a bias makes padding
     non-zero and the next convolution would read it. ``log_magnitude[B, F, bins]``: left behind by a decoder that ends
-    in an inverse STFT, for the losses of training.
+    in an inverse STFT, for the losses of training; ``pitch_logits[B, F, candidates]`` by one that chooses harmonics.
     """
 
     lengths: Tensor | None = None
     memory: Memory | None = None
     log_magnitude: Tensor | None = None
+    pitch_logits: Tensor | None = None
 
     def mask(self, x: Tensor) -> Tensor:
         """Zero the positions of ``x[B, C, T]`` beyond each row's length."""

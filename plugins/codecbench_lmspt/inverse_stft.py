@@ -11,19 +11,23 @@ from torch.nn import functional as F
 
 from codecbench_lmspt.flow import Flow
 from codecbench_lmspt.framing import frame_signal, overlap_add
+from codecbench_lmspt.harmonics import HarmonicComb
 
 #: Of the fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard, 2013), whose authors recommend it.
 MOMENTUM = 0.99
+#: Of training, where the waveform serves the teacher alone.
+TRAINING_ITERATIONS = 4
 
 
 class InverseStft(nn.Module):
     """Log-magnitudes per frame to waveform: hop-aligned "same" padding, as many samples as F * hop.
 
     Without ``phase_iterations`` phases are predicted beside magnitudes (Vocos: Siuzdak, arXiv 2306.00814). With them
-    only magnitudes are, and phases come from that many iterations of the fast Griffin-Lim algorithm, a quarter of them
-    in training: our choice for small models, for at 1 kbit/s tokens carry no phase, and phases that fit each other are
-    what a decoder learns last. The start is random and the same for every token frame (``period`` STFT frames), so that
-    neither the batch nor the place in a file changes a result.
+    only magnitudes are, and phases come from that many iterations of the fast Griffin-Lim algorithm, four of them in
+    training: our choice for small models, for at 1 kbit/s tokens carry no phase, and phases that fit each other are
+    what a decoder learns last. Each bin starts from a random phase and turns from frame to frame as a tone in its
+    middle would, anew in every token frame (``period`` STFT frames), so that neither the batch nor the place in a file
+    changes a result.
 
     The sum of squared windows is taken over the frames that exist in each row, so that a short row of a batch ends
     exactly as it would alone.
@@ -42,20 +46,25 @@ class InverseStft(nn.Module):
         self.register_buffer("window", torch.hann_window(fft_samples), persistent=False)
         self.full_scale = fft_samples / 4  # magnitude of a full-scale sine: half the sum of the window
         if phase_iterations:
-            phase = np.random.default_rng(0).uniform(-math.pi, math.pi, (period, bins))
+            turn = 2 * math.pi * hop_samples / fft_samples * np.arange(period)[:, None] * np.arange(bins)
+            phase = np.random.default_rng(0).uniform(0, 2 * math.pi, bins) + turn % (2 * math.pi)
             self.register_buffer("first_phase", torch.from_numpy(phase.astype(np.float32)), persistent=False)
 
-    def forward(self, x: Tensor, flow: Flow, base: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, flow: Flow, base: Tensor | None = None, comb: HarmonicComb | None = None) -> Tensor:
         """``x[B, C, F]`` to audio ``[B, 1, F * hop]``; in float32 at least, whatever the layers before used.
 
-        ``base[B, F, bins]``: log-magnitudes relative to those of a full-scale sine, which predictions are added to.
+        ``base[B, F, bins]``: log-magnitudes relative to those of a full-scale sine, which predictions are added to;
+        ``comb`` puts harmonics into the sum.
         """
         wide = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            y = F.linear(x.transpose(1, 2).to(wide), self.out.weight.to(wide), self.out.bias.to(wide))
+            exact = x.transpose(1, 2).to(wide)
+            y = F.linear(exact, self.out.weight.to(wide), self.out.bias.to(wide))
             log_magnitude, phase = (y, None) if self.phase_iterations else y.chunk(2, dim=-1)
             if base is not None:
                 log_magnitude = log_magnitude + base + math.log(self.full_scale)
+            if comb is not None:
+                log_magnitude, flow.pitch_logits = comb(exact, log_magnitude)
             flow.log_magnitude = log_magnitude
             # The clip keeps an untrained or diverging head finite (Vocos).
             magnitude = log_magnitude.exp().clamp(max=1e2)
@@ -95,7 +104,7 @@ class InverseStft(nn.Module):
         unit = torch.polar(torch.ones_like(phase), phase).expand(magnitude.shape)
         weight = self._weight(frames, valid, magnitude.dtype)
         before: Tensor | None = None
-        for _ in range(max(1, self.phase_iterations // 4) if self.training else self.phase_iterations):
+        for _ in range(min(TRAINING_ITERATIONS, self.phase_iterations) if self.training else self.phase_iterations):
             audio = self._synthesise(magnitude * unit, valid, weight)
             if valid is not None:  # a last frame reaches beyond the end of its row, where a row alone is cut
                 audio = audio * valid[..., 0].repeat_interleave(self.hop_samples, dim=1)

@@ -65,7 +65,8 @@ class SpectralEncoderSpec:
     """ConvNeXt stages on log-magnitude STFT frames, strided down to the token rate.
 
     ``widths`` and ``depths`` have one entry per stage, ``strides`` one per step between stages. ``linear_bands``: mel
-    bands of a linear way round the network (``linear_path.py``); 0 for none.
+    bands of a linear way round the network (``linear_path.py``); ``pitch_candidates``: how many pitches the network is
+    told the salience of (``harmonics.py``); 0 for none.
     """
 
     kind: Literal["spectral"]
@@ -76,8 +77,10 @@ class SpectralEncoderSpec:
     strides: tuple[int, ...]
     transformer: TransformerSpec | None = None
     linear_bands: int = 0
+    pitch_candidates: int = 0
 
     def __post_init__(self) -> None:
+        _check_candidates("spectral encoder", self.pitch_candidates)
         if not len(self.widths) == len(self.depths) == len(self.strides) + 1:
             raise ValueError("spectral encoder: widths and depths need one entry more than strides")
         if self.fft_samples % self.stft_hop_samples or (self.fft_samples - self.stft_hop_samples) % 2:
@@ -130,7 +133,8 @@ class VocosDecoderSpec:
 
     ``upsample`` frames of the inverse STFT stand for one token frame; ``transformer`` runs before it, at token rate.
     ``phase_iterations``: 0 predicts phases beside magnitudes (Vocos); n predicts magnitudes only and finds phases by n
-    iterations of Griffin and Lim. ``linear_bands``: mel bands of a linear way round the network; 0 for none.
+    iterations of Griffin and Lim. ``linear_bands``: mel bands of a linear way round the network; ``pitch_candidates``:
+    pitches to choose harmonics from; 0 for none.
     """
 
     kind: Literal["vocos"]
@@ -145,8 +149,10 @@ class VocosDecoderSpec:
     transformer: TransformerSpec | None = None
     phase_iterations: int = 0
     linear_bands: int = 0
+    pitch_candidates: int = 0
 
     def __post_init__(self) -> None:
+        _check_candidates("vocos decoder", self.pitch_candidates)
         if self.phase_iterations < 0:
             raise ValueError(f"vocos decoder: phase_iterations must be 0 or more, not {self.phase_iterations}")
         if self.fft_samples % self.istft_hop_samples or (self.fft_samples - self.istft_hop_samples) % 2:
@@ -165,6 +171,11 @@ class VocosDecoderSpec:
         overlap = self.fft_samples // self.istft_hop_samples
         fine = 3 * self.layers + overlap + self.phase_iterations * (overlap - 1)
         return window + self.kernel // 2 + fine // self.upsample + 2
+
+
+def _check_candidates(where: str, candidates: int) -> None:
+    if candidates != 0 and candidates < 2:
+        raise ValueError(f"{where}: pitch_candidates must be 0 or at least 2, not {candidates}")
 
 
 EncoderSpec = ConvEncoderSpec | SpectralEncoderSpec

@@ -7,7 +7,7 @@ The trainer calls ``model.training_forward(audio, num_samples=..., step=..., sam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from codecbench.audio.resample import resample_tensor
 from codecbench_lmspt import random_draws
 from codecbench_lmspt.codebook import StepContext
+from codecbench_lmspt.convnext import LogSpectrogram
 from codecbench_lmspt.decoders import VocosDecoder
 from codecbench_lmspt.flow import Flow
 from codecbench_lmspt.framing import frame_signal
@@ -25,6 +26,9 @@ from codecbench_lmspt.stages import Decoder
 
 if TYPE_CHECKING:
     from codecbench_lmspt.model import LMSPT
+
+#: Of a full-scale sine: -80 dB, as in the encoders' features. Below it a pitch is the recorder's hum.
+PITCH_FLOOR = LogSpectrogram.FLOOR
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Spectrum:
 
     ``log_magnitude[B, F, bins]`` (natural), ``target[B, F, bins]`` (magnitudes, detached), ``valid[B, F]``; the bins
     are equally spaced from 0 to half of ``sample_rate_hz``. A full-scale sine has a magnitude of ``full_scale``.
+    Of a decoder that chooses harmonics: ``pitch_logits[B, F, candidates]``, and the original's ``pitch_target`` of the
+    same shape, a distribution times the frame's voicing (detached).
     """
 
     log_magnitude: Tensor
@@ -67,6 +73,8 @@ class Spectrum:
     valid: Tensor
     sample_rate_hz: int
     full_scale: float
+    pitch_logits: Tensor | None = None
+    pitch_target: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +141,8 @@ def training_forward(
     first = split.semantic.latent
     main = (first.detach() if model.spec.training.stop_semantic_gradient else first) + split.acoustic.latent
     head = model.distillation_head
-    reconstruction, magnitudes = _synthesise(model.decoder, main, lengths, audio.shape[-1])
-    resynthesis, semantic_magnitudes = _resynthesise(model, first, lengths, audio.shape[-1])
+    reconstruction, predicted = _synthesise(model.decoder, main, lengths, audio.shape[-1])
+    resynthesis, semantic_predicted = _resynthesise(model, first, lengths, audio.shape[-1])
     return TrainingOutput(
         reconstruction=reconstruction,
         semantic_resynthesis=resynthesis,
@@ -147,9 +155,9 @@ def training_forward(
         num_frames=frames,
         kept_codebooks=kept + 1,
         usage=CodebookUsage(split.usage),
-        spectrum=_beside_original(model.decoder, magnitudes, padded, frames, model.sample_rate_hz),
+        spectrum=_beside_original(model.decoder, predicted, padded, frames, model.sample_rate_hz),
         semantic_spectrum=_beside_original(
-            model.aux_decoder or model.decoder, semantic_magnitudes, padded, frames, model.sample_rate_hz
+            model.aux_decoder or model.decoder, semantic_predicted, padded, frames, model.sample_rate_hz
         ),
     )
 
@@ -178,18 +186,14 @@ def _frames(audio: Tensor, num_samples: Tensor | None, hop_samples: int) -> Tens
     return -(-num_samples.to(audio.device) // hop_samples)
 
 
-def _synthesise(
-    decoder: Decoder, latent: Tensor, lengths: Tensor | None, num_samples: int
-) -> tuple[Tensor, Tensor | None]:
-    """Audio ``[B, 1, num_samples]``, and the log-magnitudes behind it where the decoder has them."""
+def _synthesise(decoder: Decoder, latent: Tensor, lengths: Tensor | None, num_samples: int) -> tuple[Tensor, Flow]:
+    """Audio ``[B, 1, num_samples]``, and the flow in which the decoder left what it predicted on the way."""
     flow = Flow(lengths)
     audio: Tensor = decoder(flow.mask(latent.transpose(1, 2)), flow)
-    return F.pad(audio, (0, max(0, num_samples - audio.shape[-1])))[..., :num_samples], flow.log_magnitude
+    return F.pad(audio, (0, max(0, num_samples - audio.shape[-1])))[..., :num_samples], flow
 
 
-def _resynthesise(
-    model: LMSPT, semantic: Tensor, lengths: Tensor | None, num_samples: int
-) -> tuple[Tensor, Tensor | None]:
+def _resynthesise(model: LMSPT, semantic: Tensor, lengths: Tensor | None, num_samples: int) -> tuple[Tensor, Flow]:
     decoder = model.aux_decoder if model.aux_decoder is not None else model.decoder
     samples = round(num_samples * decoder.sample_rate_hz / model.sample_rate_hz)
     if model.spec.training.aux_gradient:
@@ -198,7 +202,7 @@ def _resynthesise(
     fixed = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
     flow = Flow(lengths)
     audio: Tensor = torch.func.functional_call(decoder, fixed, (flow.mask(semantic.transpose(1, 2)), flow))
-    return F.pad(audio, (0, max(0, samples - audio.shape[-1])))[..., :samples], flow.log_magnitude
+    return F.pad(audio, (0, max(0, samples - audio.shape[-1])))[..., :samples], flow
 
 
 @torch.no_grad()
@@ -210,11 +214,15 @@ def _target_magnitude(decoder: VocosDecoder, audio: Tensor, rate_hz: int) -> Ten
     return torch.fft.rfft(frames, dim=-1).abs()
 
 
-def _beside_original(
-    decoder: Decoder, log_magnitude: Tensor | None, audio: Tensor, frames: Tensor, rate_hz: int
-) -> Spectrum | None:
-    if log_magnitude is None or not isinstance(decoder, VocosDecoder):
+def _beside_original(decoder: Decoder, predicted: Flow, audio: Tensor, frames: Tensor, rate_hz: int) -> Spectrum | None:
+    if predicted.log_magnitude is None or not isinstance(decoder, VocosDecoder):
         return None
-    target = _target_magnitude(decoder, audio, rate_hz)
-    valid = Flow(frames * decoder.upsample).valid(log_magnitude.shape[1])
-    return Spectrum(log_magnitude, target, valid, decoder.sample_rate_hz, decoder.head.full_scale)
+    target, head = _target_magnitude(decoder, audio, rate_hz), decoder.head
+    valid = Flow(frames * decoder.upsample).valid(predicted.log_magnitude.shape[1])
+    spectrum = Spectrum(predicted.log_magnitude, target, valid, decoder.sample_rate_hz, head.full_scale)
+    if decoder.comb is None:
+        return spectrum
+    levels = (target + PITCH_FLOOR * head.full_scale).log()
+    return replace(
+        spectrum, pitch_logits=predicted.pitch_logits, pitch_target=decoder.comb.salience.target(levels).detach()
+    )

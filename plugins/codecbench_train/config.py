@@ -65,6 +65,7 @@ class LossConfig:
     codebook: float = 1.0
     adversarial_start_step: int = 0
     magnitude: float = 0.0
+    pitch: float = 0.0
     semantic_mel: float = 0.0
     semantic_magnitude: float = 0.0
     semantic_fade_steps: int = 0

@@ -23,7 +23,7 @@ from codecbench_train.losses.distillation import (
 )
 from codecbench_train.losses.feature_distillation import feature_distillation_loss
 from codecbench_train.losses.logmel import WHISPER_RATE_HZ
-from codecbench_train.losses.magnitude import magnitude_loss
+from codecbench_train.losses.magnitude import magnitude_loss, pitch_loss
 from codecbench_train.losses.mel import MultiScaleMelLoss
 from codecbench_train.teacher import Teacher
 from codecbench_train.trainable import Spectrum, TrainingOutput
@@ -111,6 +111,9 @@ class Objective(nn.Module):
         if self.loss.magnitude:
             loss = magnitude_loss(_magnitudes(output.spectrum))
             terms.append(Term("magnitude", loss.sum() / counts.utterances, self.loss.magnitude))
+        if self.loss.pitch:
+            loss = pitch_loss(_magnitudes(output.spectrum))
+            terms.append(Term("pitch", loss.sum() / counts.utterances, self.loss.pitch))
         for stream, values in output.commitment.items():
             terms.append(Term(f"commitment/{stream}", values.sum() / counts.utterances, self.loss.commitment))
         for stream, values in output.codebook.items():
@@ -187,6 +190,6 @@ def _magnitudes(spectrum: Spectrum | None) -> Spectrum:
     if spectrum is None:
         raise UsageError(
             "a loss on magnitudes needs a decoder that predicts them, as the Vocos decoders of LM-SPT's paper and mini "
-            "presets do; set loss.magnitude = 0 and loss.semantic_magnitude = 0"
+            "presets do; set loss.magnitude = 0, loss.semantic_magnitude = 0 and loss.pitch = 0"
         )
     return spectrum

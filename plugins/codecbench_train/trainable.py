@@ -29,7 +29,9 @@ class Spectrum(Protocol):
     """Magnitudes that a decoder predicted, before any phase, beside those of the original at the same frames.
 
     ``log_magnitude[B, F, bins]`` (natural), ``target[B, F, bins]`` (magnitudes), ``valid[B, F]``; the bins are equally
-    spaced from 0 to half of ``sample_rate_hz``. A full-scale sine has a magnitude of ``full_scale``.
+    spaced from 0 to half of ``sample_rate_hz``. A full-scale sine has a magnitude of ``full_scale``. Of a decoder that
+    chooses harmonics: ``pitch_logits[B, F, candidates]`` and ``pitch_target`` of the same shape, the original's
+    distribution over candidates times the frame's voicing; None for others.
     """
 
     @property
@@ -42,6 +44,10 @@ class Spectrum(Protocol):
     def sample_rate_hz(self) -> int: ...
     @property
     def full_scale(self) -> float: ...
+    @property
+    def pitch_logits(self) -> Tensor | None: ...
+    @property
+    def pitch_target(self) -> Tensor | None: ...
 
 
 class TrainingOutput(Protocol):

@@ -1,10 +1,11 @@
-"""A loss on the magnitudes that a decoder predicts, without the detour over a waveform and its phases."""
+"""Losses on what a decoder predicts before it makes a waveform: magnitudes, and the pitch of their harmonics."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from codecbench.errors import UsageError
 from codecbench_train.losses.mel import slaney_filters
 from codecbench_train.trainable import Spectrum
 
@@ -35,5 +36,23 @@ def magnitude_loss(spectrum: Spectrum) -> Tensor:
         filters = filters / filters.sum(dim=0, keepdim=True).clamp_min(1e-12)
         levels = [0.5 * (energy @ filters + floor**2).log() for energy in energies]
         by_frame = by_frame + (levels[0] - levels[1]).abs().mean(dim=-1) / len(MEL_BANDS)
-    valid = spectrum.valid.to(by_frame.dtype)
+    return _mean_over_frames(by_frame, spectrum.valid)
+
+
+def pitch_loss(spectrum: Spectrum) -> Tensor:
+    """Cross-entropy in nats, ``[B]``, of the pitch that a decoder chose against the original's, times its voicing.
+
+    Raises ``UsageError`` for a decoder that chooses none. Ours.
+    """
+    if spectrum.pitch_logits is None or spectrum.pitch_target is None:
+        raise UsageError(
+            "loss.pitch needs a decoder that chooses the pitch of its harmonics, as those of LM-SPT's mini presets do; "
+            "set loss.pitch = 0"
+        )
+    by_frame = -(spectrum.pitch_target * spectrum.pitch_logits.log_softmax(dim=-1)).sum(dim=-1)
+    return _mean_over_frames(by_frame, spectrum.valid)
+
+
+def _mean_over_frames(by_frame: Tensor, valid: Tensor) -> Tensor:
+    valid = valid.to(by_frame.dtype)
     return (by_frame * valid).sum(dim=1) / valid.sum(dim=1).clamp_min(1)

@@ -48,7 +48,7 @@ def test_paper_size_is_near_the_published_one() -> None:
 def test_mini_weights_are_small(name: str) -> None:
     with torch.device("meta"):
         state = inference_state(LMSPT(load_preset(name)))
-    assert 2 * sum(tensor.numel() for tensor in state.values()) < 25e6
+    assert 2 * sum(tensor.numel() for tensor in state.values()) < 25.5e6
 
 
 @pytest.mark.parametrize("name", preset_names())

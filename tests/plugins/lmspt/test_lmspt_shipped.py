@@ -38,7 +38,7 @@ def test_plain_lmspt_has_weights() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_files_are_small_licensed_and_of_their_preset(name: str) -> None:
     path = WEIGHTS_DIR / f"{name}.safetensors"
-    assert path.stat().st_size <= 25_000_000
+    assert path.stat().st_size <= 25_500_000
     state, metadata = read(path)
     assert metadata[LICENCE_KEY] == load_preset(name).card.licence_weights == "CC-BY-SA-4.0"
     assert all(torch.isfinite(value).all() for value in state.values())

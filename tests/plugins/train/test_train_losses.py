@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import librosa
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from codecbench.errors import UsageError
 from codecbench_lmspt.training import Spectrum
 from codecbench_train.losses.adversarial import (
     Judgement,
@@ -18,7 +22,7 @@ from codecbench_train.losses.adversarial import (
 from codecbench_train.losses.distillation import ResynthesisDistillation, teacher_frames
 from codecbench_train.losses.feature_distillation import feature_distillation_loss, pool_to_frames
 from codecbench_train.losses.logmel import WhisperLogMel
-from codecbench_train.losses.magnitude import magnitude_loss
+from codecbench_train.losses.magnitude import magnitude_loss, pitch_loss
 from codecbench_train.losses.mel import MultiScaleMelLoss
 
 
@@ -103,6 +107,24 @@ def test_magnitude_loss_weighs_low_bins_more() -> None:
     high[..., 284:300] += 0.5
     ratio = magnitude_loss(_spectrum(low, target, valid)) / magnitude_loss(_spectrum(high, target, valid))
     assert ratio.min() > 3
+
+
+def test_pitch_loss_is_a_cross_entropy_that_voicing_weighs() -> None:
+    target, valid = _noisy_magnitudes(), torch.arange(12)[None, :] < torch.tensor([[12], [5]])
+    right = torch.zeros(2, 12, 192)
+    right[..., 40] = 0.5  # half voiced
+    logits = torch.zeros(2, 12, 192)
+    logits[1, 5:, 7] = 99  # padding
+    spectrum = dataclasses.replace(_spectrum(target.log(), target, valid), pitch_logits=logits, pitch_target=right)
+    torch.testing.assert_close(pitch_loss(spectrum), torch.full((2,), 0.5 * math.log(192)))
+    sure = dataclasses.replace(spectrum, pitch_logits=99 * right)
+    assert pitch_loss(sure).max() < 1e-5
+
+
+def test_pitch_loss_of_a_decoder_without_pitch_says_what_to_do() -> None:
+    target = _noisy_magnitudes()
+    with pytest.raises(UsageError, match=r"loss\.pitch = 0"):
+        pitch_loss(_spectrum(target.log(), target, torch.ones(2, 12, dtype=torch.bool)))
 
 
 @pytest.mark.parametrize("bins", [80, 128])
