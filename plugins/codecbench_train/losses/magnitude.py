@@ -46,7 +46,7 @@ def pitch_loss(spectrum: Spectrum) -> Tensor:
     """
     if spectrum.pitch_logits is None or spectrum.pitch_target is None:
         raise UsageError(
-            "loss.pitch needs a decoder that chooses the pitch of its harmonics, as those of LM-SPT's mini presets do; "
+            "loss.pitch needs a decoder that chooses the pitch of its harmonics, as that of LM-SPT's mini-12.5hz does; "
             "set loss.pitch = 0"
         )
     by_frame = -(spectrum.pitch_target * spectrum.pitch_logits.log_softmax(dim=-1)).sum(dim=-1)

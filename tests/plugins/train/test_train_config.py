@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from codecbench.errors import UsageError
+from codecbench_lmspt.presets import load_preset
+from codecbench_lmspt.spec import VocosDecoderSpec
 from codecbench_train.cli import data_tables, resolve, shipped_configs
 from codecbench_train.config import OptimizerConfig, SourceConfig, TrainConfig
 from codecbench_train.models import build_model
@@ -55,6 +57,15 @@ def test_data_arguments() -> None:
 def test_every_shipped_configuration_is_valid(name: str) -> None:
     config = resolve("lmspt", "mini-12.5hz", ["x.jsonl"], [name], [], None)
     assert config.steps > 0
+
+
+@pytest.mark.parametrize("preset", ["mini-25hz", "mini-12.5hz", "mini-6.25hz"])
+@pytest.mark.parametrize("configs", [[], ["cpu"]])
+def test_a_pitch_is_asked_of_the_decoders_that_choose_one(preset: str, configs: list[str]) -> None:
+    decoder = load_preset(preset).decoder
+    assert isinstance(decoder, VocosDecoderSpec)
+    config = resolve("lmspt", preset, ["x.jsonl"], configs, [], None)
+    assert bool(config.loss.pitch) == bool(decoder.pitch_candidates)
 
 
 def test_learning_rate_starts_above_zero_peaks_and_ends_at_final() -> None:
