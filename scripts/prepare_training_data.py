@@ -129,13 +129,12 @@ def write_synthetic(name: str, seconds: float, voices: list[Voice], out: Path) -
 
 def check_and_summarise(arguments: argparse.Namespace) -> None:
     """Check that no speaker is in two parts, and print the hours of every manifest in the folder."""
-    dev = read_manifest(arguments.out / "dev.jsonl")
     train: list[Utterance] = []
+    dev: list[Utterance] = []  # none where ``--only`` leaves the read English out
     print(f"{'source':<16}{'utterances':>11}{'speakers':>10}{'hours':>8}")
     for path in sorted(arguments.out.glob("*.jsonl")):
         utterances = read_manifest(path)
-        if path.stem != "dev":
-            train += utterances
+        (dev if path.stem == "dev" else train).extend(utterances)
         hours = sum(u.seconds for u in utterances) / HOUR
         print(f"{path.stem:<16}{len(utterances):>11}{len({u.speaker for u in utterances}):>10}{hours:>8.3f}")
     held_out = {clip.speaker for clip in read_english_clips(arguments.speech_dir, "heldout")}

@@ -213,6 +213,18 @@ def test_readers_who_may_be_the_librivox_reader_stay_out(shared_dir: Path) -> No
     assert everybody - left == splits.PERHAPS_HELD_OUT_SPEAKERS
 
 
+def test_synthetic_speech_alone_is_summed_up_without_dev_readers(
+    shared_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import prepare_training_data as script
+
+    records.write_manifest(tmp_path / "flite.jsonl", [_utterance("a"), _utterance("b")])
+    script.check_and_summarise(
+        script.parse_arguments(["--out", str(tmp_path), "--only", "flite", "--speech-dir", str(shared_dir / "speech")])
+    )
+    assert "training: 0.001 h" in capsys.readouterr().out
+
+
 def test_speakers_of_read_english_train_and_heldout_are_disjoint(shared_dir: Path) -> None:
     parts = {split: list(sources.read_english_clips(shared_dir / "speech", split)) for split in ("train", "heldout")}
     train = {clip.speaker for clip in parts["train"]}
