@@ -32,6 +32,9 @@ from codecbench_train.stopping import StopRequest, TrainingStopped
 from codecbench_train.telemetry import Display
 from codecbench_train.toml import dump
 
+#: More codebooks than this make a line of losses that nobody reads.
+SHOWN_BOOKS = 16
+
 
 @dataclass
 class Run:
@@ -87,7 +90,9 @@ class Losses:
         return cls(text / count if count else math.nan, tuple((speech / counts).tolist()))
 
     def __str__(self) -> str:
-        books = " ".join(f"{value:.3f}" for value in self.speech)
+        books = " ".join(f"{value:.3f}" for value in self.speech[:SHOWN_BOOKS])
+        if len(self.speech) > SHOWN_BOOKS:
+            books += f" … (mean of {len(self.speech)}: {sum(self.speech) / len(self.speech):.3f})"
         return f"text {self.text:.3f}  speech {books} nats"
 
 

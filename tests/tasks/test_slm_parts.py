@@ -25,6 +25,7 @@ from codecbench_slm.seeds import merged, seed_values
 from codecbench_slm.specs import STT_METRICS
 from codecbench_slm.speech import SpeechFormat
 from codecbench_slm.text import learn
+from codecbench_slm.train import Losses
 
 
 @st.composite
@@ -228,3 +229,9 @@ def test_what_one_seed_lacks_is_lacking() -> None:
     assert "seed 1" in row.reason
     assert seed_values(row.detail) == ()
     assert seed_values(json.dumps({"hypothesis": "x"})) == ()
+
+
+def test_a_line_of_losses_stays_short_with_eighty_codebooks() -> None:
+    line = str(Losses(1.0, tuple(float(k) for k in range(80))))
+    assert line.endswith("15.000 … (mean of 80: 39.500) nats")
+    assert str(Losses(1.0, (2.0, 3.0))) == "text 1.000  speech 2.000 3.000 nats"
