@@ -34,7 +34,7 @@ from speechdata.sources import (  # noqa: E402
     tuxpaint_clips,
 )
 from speechdata.splits import FIXED_HELD_OUT_SPEAKERS, PERHAPS_HELD_OUT_SPEAKERS, check_no_overlap, choose_dev_speakers  # noqa: E402
-from speechdata.synthesis import Voice, festival_voices, flite_voices, kokoro_voices, synthesize  # noqa: E402
+from speechdata.synthesis import Voice, english_texts, festival_voices, flite_voices, kokoro_voices, synthesize  # noqa: E402
 from speechdata.texts import BIBLE_PACKAGES, STATE_PAPERS_PACKAGE  # noqa: E402
 
 HOUR = 3600.0
@@ -120,7 +120,7 @@ def write_recorded(name: str, clips: Iterable[Clip], arguments: argparse.Namespa
 def write_synthetic(name: str, seconds: float, voices: list[Voice], out: Path) -> None:
     """Prepare one source of synthetic speech."""
     utterances = []
-    for utterance in synthesize(voices, name, out / name, seconds, Limits()):
+    for utterance in synthesize(voices, name, english_texts(name), out / name, seconds, Limits()):
         utterances.append(utterance)
         if len(utterances) % 100 == 0:
             print(f"{name}: {sum(u.seconds for u in utterances):.0f} of {seconds:.0f} s", flush=True)

@@ -10,7 +10,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,8 @@ KOKORO_ACCENTED = [
 ]  # fmt: skip
 
 Renderer = Callable[[str, random.Random], FloatSamples]
+#: What the next utterance says.
+TextSource = Callable[[random.Random], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +53,11 @@ class Voice:
     render: Renderer
 
 
-def flite_voices() -> list[Voice]:
-    """The voices of Debian's flite."""
+def flite_voices(names: Iterable[str] = FLITE_VOICES) -> list[Voice]:
+    """The voices of Debian's flite, or those of them that are named."""
     return [
-        Voice(speaker, FLITE_LICENCE, f"synthetic: flite {name}", functools.partial(_flite, voice=name))
-        for name, speaker in FLITE_VOICES.items()
+        Voice(FLITE_VOICES[name], FLITE_LICENCE, f"synthetic: flite {name}", functools.partial(_flite, voice=name))
+        for name in names
     ]
 
 
@@ -86,22 +88,26 @@ def _kokoro_voice(engine: Kokoro, names: Sequence[str]) -> Voice:
     return Voice(f"kokoro-{label}", KOKORO_LICENCE, f"synthetic: Kokoro-82M int8, voice {label}", render)
 
 
+def english_texts(engine: str) -> TextSource:
+    """One or two sentences of varied English an utterance, others for every engine."""
+    sentences = english_sentences(seed=int(hashlib.sha256(engine.encode()).hexdigest()[:8], 16))
+    return lambda rng: " ".join(itertools.islice(sentences, rng.choice((1, 1, 2))))
+
+
 def synthesize(
-    voices: Sequence[Voice], engine: str, folder: Path, seconds: float, limits: Limits
+    voices: Sequence[Voice], engine: str, text_of: TextSource, folder: Path, seconds: float, limits: Limits
 ) -> Iterator[Utterance]:
-    """Speak sentences in turn over the voices until `seconds` of audio are there; yields the utterances kept.
+    """Speak texts in turn over the voices until `seconds` of audio are there; yields the utterances kept.
 
     A file that is there already is taken as it is, so a stopped run goes on where it stopped; the text and the
     voice of every utterance follow from its number alone.
     """
-    sentences = english_sentences(seed=int(hashlib.sha256(engine.encode()).hexdigest()[:8], 16))
     done = 0.0
     for number in itertools.count():
         if done >= seconds:
             return
         rng = random.Random(f"{engine}-{number}")
-        text = " ".join(itertools.islice(sentences, rng.choice((1, 1, 2))))
-        utterance = _one(voices[number % len(voices)], f"{engine}-{number:05d}", text, rng, folder, limits)
+        utterance = _one(voices[number % len(voices)], f"{engine}-{number:05d}", text_of(rng), rng, folder, limits)
         if utterance is not None:
             done += utterance.seconds
             yield utterance

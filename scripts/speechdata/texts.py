@@ -27,6 +27,7 @@ BIBLE_PASSAGES = [
 MIN_CHARACTERS, MAX_CHARACTERS = 25, 170
 
 GRAMMAR_FILE = Path(__file__).with_name("grammar.toml")
+MATRIX_FILE = Path(__file__).with_name("matrix.toml")
 _SLOT = re.compile(r"\{([A-Za-z]+?)(\d?)\}")
 
 
@@ -99,6 +100,17 @@ def english_sentences(seed: int) -> Iterator[str]:
     seen: set[str] = set()
     while True:
         sentence = prose.pop() if prose and rng.random() < 0.5 else grammar.sentence(rng)
+        if sentence not in seen:
+            seen.add(sentence)
+            yield sentence
+
+
+def grammar_sentences(grammar: Grammar, seed: int) -> Iterator[str]:
+    """Sentences of one grammar without repetition: endless, so ask for no more than the grammar has."""
+    rng = random.Random(seed)
+    seen: set[str] = set()
+    while True:
+        sentence = grammar.sentence(rng)
         if sentence not in seen:
             seen.add(sentence)
             yield sentence

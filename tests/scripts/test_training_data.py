@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import json
 import random
@@ -290,6 +291,19 @@ def test_grammar_fills_every_slot_and_is_varied() -> None:
     assert len(set(sentences)) > 1_700
     assert not any(" a o" in s or " a e" in s for s in sentences)
     assert [grammar.sentence(random.Random(7)) for _ in range(3)] == [grammar.sentence(random.Random(7))] * 3
+
+
+def test_matrix_sentences_are_five_even_and_independent_words() -> None:
+    grammar = texts.load_grammar(texts.MATRIX_FILE)
+    assert all(len(words) == len(set(words)) == 10 for words in grammar.words.values())
+    sentences = list(itertools.islice(texts.grammar_sentences(grammar, 0), 4_000))
+    assert len(set(sentences)) == 4_000
+    columns = list(zip(*(s.rstrip(".").split() for s in sentences), strict=True))
+    assert len(columns) == 5
+    for one, other in itertools.combinations(columns, 2):
+        pairs = collections.Counter(zip(one, other, strict=True))
+        assert len(pairs) == 100
+        assert max(pairs.values()) < 2 * 40
 
 
 def test_sentences_of_prose_are_cut_to_speakable_ones() -> None:
