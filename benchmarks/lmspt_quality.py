@@ -34,7 +34,7 @@ MEASURES = (
     ("pesq_wb", ""), ("stoi", ""), ("estoi", ""), ("distillmos", ""), ("speaker_similarity", ""), HEADLINE,
 )  # fmt: skip
 VARIANTS = ("mini-12.5hz", "mini-25hz", "mini-6.25hz")
-CODEBOOKS = (1, 2, 4)
+CODEBOOKS = (2, 4)  # beside the first alone, which is the semantic one
 PARTS_ON = "asterisk-en"
 
 
