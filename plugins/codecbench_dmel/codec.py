@@ -75,7 +75,10 @@ class DMel(Codec):
             return torch.zeros(NUM_BANDS, 0, dtype=torch.int64)
         margin = (FFT_SAMPLES - self.hop_samples) // 2
         padded = F.pad(audio, (margin, num_frames * self.hop_samples - len(audio) + FFT_SAMPLES - margin))
-        energies = self._stft(padded, self.hop_samples).abs().T[:num_frames] @ self.filters
+        spectra = torch.stft(
+            padded, FFT_SAMPLES, self.hop_samples, WINDOW_SAMPLES, self.window, center=False, return_complex=True
+        )
+        energies = spectra.abs().T[:num_frames] @ self.filters
         levels = (energies.clamp_min(1e-10).log() - LOWEST) / (HIGHEST - LOWEST) * (NUM_LEVELS - 1)
         return levels.round().clamp(0, NUM_LEVELS - 1).long().T
 
@@ -100,8 +103,3 @@ class DMel(Codec):
                 n_iter=ITERATIONS, momentum=0.99, length=num_samples + 2 * margin, rand_init=True,
             )  # fmt: skip
         return audio[margin : margin + num_samples]
-
-    def _stft(self, audio: Tensor, hop_samples: int) -> Tensor:
-        return torch.stft(
-            audio, FFT_SAMPLES, hop_samples, WINDOW_SAMPLES, self.window, center=False, return_complex=True
-        )

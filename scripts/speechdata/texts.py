@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import itertools
 import random
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .records import SpeechDataError
@@ -97,20 +98,19 @@ def english_sentences(seed: int) -> Iterator[str]:
     grammar = load_grammar()
     prose = public_domain_sentences()
     rng.shuffle(prose)
-    seen: set[str] = set()
-    while True:
-        sentence = prose.pop() if prose and rng.random() < 0.5 else grammar.sentence(rng)
-        if sentence not in seen:
-            seen.add(sentence)
-            yield sentence
+    return distinct(prose.pop() if prose and rng.random() < 0.5 else grammar.sentence(rng) for _ in itertools.count())
 
 
 def grammar_sentences(grammar: Grammar, seed: int) -> Iterator[str]:
     """Sentences of one grammar without repetition: endless, so ask for no more than the grammar has."""
     rng = random.Random(seed)
+    return distinct(grammar.sentence(rng) for _ in itertools.count())
+
+
+def distinct(sentences: Iterable[str]) -> Iterator[str]:
+    """Each sentence where it comes first."""
     seen: set[str] = set()
-    while True:
-        sentence = grammar.sentence(rng)
+    for sentence in sentences:
         if sentence not in seen:
             seen.add(sentence)
             yield sentence
