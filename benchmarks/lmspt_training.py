@@ -26,6 +26,7 @@ from codecbench.hardware import describe_hardware, versions
 from codecbench_train import loop
 from codecbench_train.cli import resolve
 from codecbench_train.data.loader import TrainingBatch
+from codecbench_train.discriminators import Sample, samples
 from codecbench_train.loop import Run
 from codecbench_train.losses.adversarial import discriminator_loss
 from codecbench_train.telemetry import measured_matmul_flops
@@ -88,6 +89,11 @@ def measure(run: Run, batch: TrainingBatch, timer: Timer) -> None:
     def fake() -> torch.Tensor:
         return output.reconstruction.detach().clone().requires_grad_()
 
+    def judged() -> tuple[Sample, Sample]:
+        real, made = samples(batch.audio, output)
+        levels = None if made.levels is None else made.levels.detach().requires_grad_()
+        return real, Sample(made.audio.detach().requires_grad_(), levels)
+
     def generator() -> None:
         made = loop.forward(run, start, batch)
         total = made.reconstruction.float().square().sum()
@@ -96,15 +102,18 @@ def measure(run: Run, batch: TrainingBatch, timer: Timer) -> None:
         total.backward()
 
     def adversarial() -> None:
+        real, made = judged()
         with run.autocast(), torch.no_grad():
-            real = judges(batch.audio)
+            known = judges(real)
         with run.autocast():
-            terms = objective.adversarial_terms(judges, fake(), real, counts)
+            terms = objective.adversarial_terms(judges, made, known, counts)
         torch.stack([term.weight * term.value for term in terms]).sum().backward()
 
     def discriminators() -> None:
+        with torch.no_grad():
+            real, made = samples(batch.audio, output)
         with run.autocast():
-            loss = discriminator_loss(judges(batch.audio), judges(fake().detach())).sum()
+            loss = discriminator_loss(judges(real), judges(made)).sum()
         loss.backward()
 
     timer.measure("data: read one batch (no workers)", lambda: next(loop.batches_of(run)))

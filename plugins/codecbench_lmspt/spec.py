@@ -223,7 +223,8 @@ class TrainingSpec:
     ``semantic_only_share`` keep none. ``stop_semantic_gradient``: the main decoder's losses do not reach the semantic
     stream. ``aux_gradient``: whether the distillation loss trains the decoder that makes the semantic resynthesis
     (paper, Table 4: "shared, no gradient to it"). ``distillation_head_dim``: width of the projection head for
-    feature-level distillation; 0 for none.
+    feature-level distillation; 0 for none. ``decoder_only``: encoders, codebooks and the auxiliary decoder stay as they
+    are, so that a decoder is trained on for tokens that do not change.
     """
 
     codebook_dropout: float = 0.5
@@ -231,6 +232,7 @@ class TrainingSpec:
     stop_semantic_gradient: bool = False
     aux_gradient: bool = True
     distillation_head_dim: int = 0
+    decoder_only: bool = False
 
 
 @dataclass(frozen=True)

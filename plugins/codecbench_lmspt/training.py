@@ -86,12 +86,13 @@ class TrainingOutput:
     ``semantic_latent[B, D, F]`` the quantized semantic stream (straight-through); ``codes[B, K, F]`` int64;
     ``num_frames[B]``; ``kept_codebooks[B]`` how many of the K books each utterance kept (1 = semantic only).
     ``semantic_features[B, F, teacher_dim]`` is the projection head's output for feature-level distillation, or None
-    where the preset has none (``training.distillation_head_dim = 0``). ``spectrum`` and ``semantic_spectrum``: what the
-    main and the auxiliary decoder's inverse STFTs are made of; None for decoders without one.
+    where the preset has none (``training.distillation_head_dim = 0``); the resynthesis is None where the decoder alone
+    is trained. ``spectrum`` and ``semantic_spectrum``: what the main and the auxiliary decoder's inverse STFTs are made
+    of; None for decoders without one.
     """
 
     reconstruction: Tensor
-    semantic_resynthesis: Tensor
+    semantic_resynthesis: Tensor | None
     semantic_resynthesis_rate_hz: int
     semantic_latent: Tensor
     semantic_features: Tensor | None
@@ -126,23 +127,27 @@ def training_forward(
     padded = F.pad(audio, (0, -audio.shape[-1] % model.hop_samples))
     frames = _frames(audio, num_samples, model.hop_samples)
     lengths = None if bool((frames == padded.shape[-1] // model.hop_samples).all()) else frames
-    semantic, acoustic = model.latents(padded, None if lengths is None else lengths * model.hop_samples)
-    valid = Flow(frames).valid(semantic.shape[-1])
     kept = draw_kept_books(model.spec, step, seed, sample_index).to(audio.device)
     if not model.training:
         kept.fill_(model.spec.quantizer.acoustic_books)
-    # Searches, residuals and statistics stay in full precision under autocast.
-    with torch.autocast(audio.device.type, enabled=False):
-        exact = torch.promote_types(semantic.dtype, torch.float32)
-        context = StepContext(step, seed, sample_index, valid, learn=torch.is_grad_enabled())
-        split = model.quantizer(semantic.to(exact), acoustic.to(exact), kept, context)
+    alone = model.spec.training.decoder_only
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not alone):
+        semantic, acoustic = model.latents(padded, None if lengths is None else lengths * model.hop_samples)
+        valid = Flow(frames).valid(semantic.shape[-1])
+        # Searches, residuals and statistics stay in full precision under autocast.
+        with torch.autocast(audio.device.type, enabled=False):
+            exact = torch.promote_types(semantic.dtype, torch.float32)
+            context = StepContext(step, seed, sample_index, valid, learn=torch.is_grad_enabled())
+            split = model.quantizer(semantic.to(exact), acoustic.to(exact), kept, context)
     if update_codebooks and context.learn:
         model.update_codebooks(step=step, seed=seed)
     first = split.semantic.latent
     main = (first.detach() if model.spec.training.stop_semantic_gradient else first) + split.acoustic.latent
     head = model.distillation_head
     reconstruction, predicted = _synthesise(model.decoder, main, lengths, audio.shape[-1])
-    resynthesis, semantic_predicted = _resynthesise(model, first, lengths, audio.shape[-1])
+    resynthesis, semantic_predicted = None, Flow(lengths)
+    if not alone:
+        resynthesis, semantic_predicted = _resynthesise(model, first, lengths, audio.shape[-1])
     return TrainingOutput(
         reconstruction=reconstruction,
         semantic_resynthesis=resynthesis,

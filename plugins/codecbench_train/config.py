@@ -75,12 +75,17 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """Sizes of the released LM-SPT training code (46,698,544 parameters); narrow them on a CPU."""
+    """Sizes of the released LM-SPT training code (46,698,544 parameters); narrow them on a CPU.
+
+    magnitude_channels: width of one more that judges the magnitudes which an inverse-STFT decoder predicts. Ours; 0 for
+    none.
+    """
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
     period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
     stft_windows: tuple[int, ...] = (2048, 1024, 512)
     stft_channels: int = 64
+    magnitude_channels: int = 0
 
 
 #: How much of a run the falling rate of ``OptimizerConfig.decay = "tail"`` takes.

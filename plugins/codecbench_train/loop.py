@@ -24,6 +24,7 @@ from torch import Tensor
 
 from codecbench_train.config import TrainConfig
 from codecbench_train.data.loader import TrainingBatch
+from codecbench_train.discriminators import samples
 from codecbench_train.flops import StepFlops
 from codecbench_train.losses.adversarial import discriminator_loss
 from codecbench_train.objective import Counts, Term
@@ -86,13 +87,10 @@ def discriminator_step(
     """Train the discriminators on originals and detached reconstructions."""
     run.discriminator_optimizer.zero_grad(set_to_none=True)
     for batch in batches:
-        if kept is not None:
-            fake = kept.reconstruction.detach()
-        else:
-            with torch.no_grad():
-                fake = forward(run, step, batch).reconstruction
+        with torch.no_grad():
+            real, fake = samples(batch.audio, forward(run, step, batch) if kept is None else kept)
         with run.autocast():
-            real_judged, fake_judged = run.discriminators(batch.audio), run.discriminators(fake.to(batch.audio.dtype))
+            real_judged, fake_judged = run.discriminators(real), run.discriminators(fake)
             loss = discriminator_loss(real_judged, fake_judged).sum() / counts.utterances
         loss.backward()
         run.meter.add_terms([Term("discriminator", loss, 1.0)])
@@ -117,10 +115,10 @@ def generator_step(
         terms += run.objective.fading_terms(output, batch, counts, step)
         if adversarial:
             with run.autocast():
+                real, fake = samples(batch.audio, output)
                 with torch.no_grad():
-                    real = run.discriminators(batch.audio)
-                fake = output.reconstruction.to(batch.audio.dtype)
-                terms += run.objective.adversarial_terms(run.discriminators, fake, real, counts)
+                    judged = run.discriminators(real)
+                terms += run.objective.adversarial_terms(run.discriminators, fake, judged, counts)
         total: Tensor = torch.stack([term.weight * term.value for term in terms]).sum()
         total.backward()
         run.meter.add_terms(terms)

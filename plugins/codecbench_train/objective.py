@@ -13,7 +13,7 @@ from codecbench.audio.resample import resample_tensor
 from codecbench.errors import UsageError
 from codecbench_train.config import TrainConfig
 from codecbench_train.data.loader import TrainingBatch
-from codecbench_train.discriminators import Discriminators
+from codecbench_train.discriminators import Discriminators, Sample
 from codecbench_train.losses.adversarial import Judgement, feature_matching_loss, generator_loss
 from codecbench_train.losses.distillation import (
     PUBLISHED_WEIGHT,
@@ -175,7 +175,7 @@ class Objective(nn.Module):
         return Term("distillation", values.sum() / counts.distilled, self.distillation_weight)
 
     def adversarial_terms(
-        self, discriminators: Discriminators, fake: Tensor, real: Sequence[Judgement], counts: Counts
+        self, discriminators: Discriminators, fake: Sample, real: Sequence[Judgement], counts: Counts
     ) -> list[Term]:
         """Adversarial and feature-matching losses against frozen ``discriminators``; ``real`` carries no graph."""
         judged = discriminators(fake)

@@ -90,7 +90,9 @@ def set_up(config: TrainConfig, out: Path, start_from: Path | None = None) -> Ru
         teacher = load_teacher(config.teacher.source, getattr(torch, config.teacher.dtype))
         teacher = teacher.to(dtype) if config.precision == "fp64" else teacher
     sizes = config.discriminators
-    discriminators = Discriminators(sizes.periods, sizes.period_channels, sizes.stft_windows, sizes.stft_channels)
+    discriminators = Discriminators(
+        sizes.periods, sizes.period_channels, sizes.stft_windows, sizes.stft_channels, sizes.magnitude_channels
+    )
     discriminators.to(device, dtype)
     model.to(device, dtype)
     objective = Objective(config, model.sample_rate_hz, teacher).to(device)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codecbench_train.discriminators import Discriminators, PeriodDiscriminator, SpectrogramDiscriminator
+from codecbench.errors import UsageError
+from codecbench_train.discriminators import (
+    Discriminators,
+    MagnitudeDiscriminator,
+    PeriodDiscriminator,
+    Sample,
+    SpectrogramDiscriminator,
+)
 
 
 def _count(module: torch.nn.Module) -> int:
@@ -25,7 +32,7 @@ def _narrow() -> Discriminators:
 
 def test_level_and_offset_do_not_change_the_judgement() -> None:
     judges, audio = _narrow(), torch.randn(2, 1, 4000)
-    for a, b in zip(judges(audio), judges(0.05 * audio + 0.3), strict=True):
+    for a, b in zip(judges(Sample(audio)), judges(Sample(0.05 * audio + 0.3)), strict=True):
         torch.testing.assert_close(a.logits, b.logits, atol=1e-4, rtol=1e-3)
 
 
@@ -43,7 +50,7 @@ def test_spectrum_has_one_frame_for_every_hop_and_matches_a_direct_dft() -> None
 @pytest.mark.parametrize("samples", [1999, 4000, 301])
 def test_any_length_is_judged_and_gradients_reach_the_audio(samples: int) -> None:
     audio = torch.randn(2, 1, samples, requires_grad=True)
-    sum(j.logits.square().mean() for j in _narrow()(audio)).backward()
+    sum(j.logits.square().mean() for j in _narrow()(Sample(audio))).backward()
     assert audio.grad is not None
     assert float(audio.grad.abs().sum()) > 0
 
@@ -51,3 +58,22 @@ def test_any_length_is_judged_and_gradients_reach_the_audio(samples: int) -> Non
 def test_no_discriminator_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Discriminators((), stft_windows=())
+
+
+def test_magnitudes_are_judged_apart_from_the_waveform() -> None:
+    torch.manual_seed(0)
+    judges = Discriminators((), stft_windows=(), magnitude_channels=2)
+    levels = torch.randn(2, 30, 321, requires_grad=True)
+    (judgement,) = judges(Sample(torch.randn(2, 1, 4800), levels))
+    (again,) = judges(Sample(torch.randn(2, 1, 4800), levels))
+    torch.testing.assert_close(judgement.logits, again.logits)
+    # A logit for every frame, of five bands of 32, 48, 80, 80 and 81 bins halved three times.
+    assert judgement.logits.shape == (2, 1, 30, 4 + 6 + 10 + 10 + 11)
+    judgement.logits.sum().backward()
+    assert levels.grad is not None
+    assert bool((levels.grad.abs().sum(dim=(0, 1)) > 0).all())
+
+
+def test_a_decoder_without_magnitudes_is_told_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"magnitude_channels.*set it to 0"):
+        MagnitudeDiscriminator(2)(Sample(torch.randn(1, 1, 4800)))

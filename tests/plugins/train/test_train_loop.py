@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from codecbench.errors import UsageError
 from codecbench_train import checkpoints, loop
 from codecbench_train.checkpoints import CheckpointError
+from codecbench_train.cli import resolve
 from codecbench_train.config import TrainConfig
 from codecbench_train.data.loader import TrainingBatch
 from codecbench_train.loop import Run, batches_of, set_up, train_step
@@ -186,6 +187,23 @@ def test_discriminators_are_frozen_in_the_generator_step(tmp_path: Path, teacher
     assert all(p.grad is None for p in run.discriminators.parameters())
     assert all(p.requires_grad for p in run.discriminators.parameters())
     assert _reached(run.model)
+
+
+@pytest.mark.slow
+def test_a_decoder_alone_trains_against_its_magnitudes_and_leaves_the_tokens(tmp_path: Path) -> None:
+    overrides = 'model.overrides=["training.decoder_only=true", "training.codebook_dropout=0.3"]'
+    config = resolve(
+        "lmspt", "mini-12.5hz", [str(training_runs.CORPUS)], ["cpu", "decoder"],
+        ["log.tensorboard=false", "data.segment_s=0.64", "data.batch_size=2", "discriminators.magnitude_channels=2",
+         "generator.warmup_steps=1", overrides], None,
+    )  # fmt: skip
+    run = _run(config, tmp_path)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    (report,) = _steps(run, 2, 2)
+    assert {"adversarial", "feature_matching", "discriminator", "magnitude", "pitch"} <= set(report.losses)
+    changed = {n.split(".")[0] for n, v in run.model.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == {"decoder"}
+    assert not all(p.grad is None for p in run.discriminators.parameters())
 
 
 def test_the_adversarial_loss_can_start_late(tmp_path: Path, teacher: Path) -> None:
