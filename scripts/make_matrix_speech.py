@@ -30,7 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for audio and manifest")
     parser.add_argument("--hours", type=float, default=2.0)
-    parser.add_argument("--voices", nargs="+", default=["slt"], choices=FLITE_VOICES)
+    parser.add_argument("--voices", nargs="+", default=["rms"], choices=FLITE_VOICES)
     arguments = parser.parse_args()
     sentences = grammar_sentences(load_grammar(MATRIX_FILE), SEED)
     voices = flite_voices(arguments.voices)

@@ -21,7 +21,7 @@ from codecbench_slm import TASK
 from codecbench_slm.config import SlmConfig
 from codecbench_slm.corpus import seconds_of
 from codecbench_slm.encoding import Workplace
-from codecbench_slm.specs import STT_METRICS, TTS_UNFINISHED, of_generated
+from codecbench_slm.specs import RESYNTHESIS_WER, STT_METRICS, TTS_UNFINISHED, of_generated
 
 CEILING = "identity"
 _RATES = ("token_rate", "bitrate_bps")
@@ -33,7 +33,7 @@ def metrics_of(scorers: Sequence[PreparedScorer]) -> dict[str, MetricSpec]:
 
     rates = [metric for metric in RATES.metrics if metric.name in _RATES]
     spoken = [m if m.name.startswith("tts_") else of_generated(m) for scorer in scorers for m in scorer.spec.metrics]
-    return {metric.name: metric for metric in (*rates, *STT_METRICS, *spoken, TTS_UNFINISHED)}
+    return {metric.name: metric for metric in (*rates, *STT_METRICS, RESYNTHESIS_WER, *spoken, TTS_UNFINISHED)}
 
 
 def make_record(label: str, utterance: Utterance, m: Measurement, metric: MetricSpec) -> Record:

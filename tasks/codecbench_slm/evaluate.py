@@ -20,6 +20,7 @@ from codecbench.runner.scoring import PreparedScorer
 from codecbench.store.scores import ScoreStore
 from codecbench_slm.config import DataConfig, GenerationConfig
 from codecbench_slm.corpus import read_sources, usable
+from codecbench_slm.decoding import resynthesis
 from codecbench_slm.describing import CEILING, codec_info, make_record, metrics_of, run_info
 from codecbench_slm.encoding import Encodings, Workplace, encode, require_tokens
 from codecbench_slm.judging import Subject, measure
@@ -129,12 +130,13 @@ class _Codec:
         tested = {utterance.id for utterance in self.test}
         rates = (r for r in self.encodings.records() if r.metric in metrics and r.utterance_id in tested)
         yield from (replace(record, codec=self.label) for record in rates)
+        alone = resynthesis(self.place, self.encodings, self.test, self.scorers, self.request.settings)
         for folder in self.folders:
             subject = self._subject(folder)
             found[subject.trained.config.seed] = measure(subject, self.scorers, self.request.settings)
         for utterance in self.test:
             by_seed = {seed: rows[utterance.id] for seed, rows in found.items()}
-            for m in merged(by_seed, metrics):
+            for m in (*merged(by_seed, metrics), *alone[utterance.id]):
                 yield make_record(self.label, utterance, m, metrics[m.metric])
 
     def info(self) -> CodecInfo:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import torch
-
 from codecbench.contracts.audio import Utterance
-from codecbench.contracts.codec import Codec
 from codecbench.contracts.encoded import Tokens
 from codecbench.contracts.metric import Measurement
 from codecbench.hashing import digest
 from codecbench.loading import load
-from codecbench.runner.batching import moved
 from codecbench.runner.scoring import PreparedScorer
 from codecbench.store.audio import AudioStore
 from codecbench.store.packing import pack
 from codecbench.store.scores import ScoreStore
 from codecbench.store.tokens import TokenStore
 from codecbench_intelligibility import PERCENT
+from codecbench_slm.decoding import decode
 from codecbench_slm.judging import GENERATION_VERSION, Subject, stored_together
 from codecbench_slm.sampling import Sampling
-from codecbench_slm.scoring import Audio, Spoken, score_key, score_spoken
+from codecbench_slm.scoring import Spoken, score_key, score_spoken
 
 
 def speak(subject: Subject, scorers: Sequence[PreparedScorer], settings: Sequence[str]) -> dict[str, list[Measurement]]:
@@ -97,12 +94,6 @@ def _decoded(subject: Subject, utterances: Sequence[Utterance]) -> Iterator[Spok
         key = speech_key(subject, utterance)
         encoded = tokens.get(key)
         assert isinstance(encoded, Tokens)
-        audio = _decode(codec, encoded, prepared.resolved.name.mode, subject.place.device)
+        audio = decode(codec, encoded, prepared.resolved.name.mode, subject.place.device)
         kept.put(key, audio.samples, audio.sample_rate_hz)
         yield Spoken(utterance, audio, _identity(subject, utterance))
-
-
-def _decode(codec: Codec, encoded: Tokens, mode: str, device: str) -> Audio:
-    with torch.inference_mode():
-        waves = codec.decode(moved(encoded, device), mode)
-    return Audio(waves.row(0).float().cpu().numpy(), waves.sample_rate_hz)

@@ -50,6 +50,13 @@ STT_METRICS = (
     ),
 )
 
+RESYNTHESIS_WER = replace(
+    _WER,
+    name="resynthesis_wer",
+    title="Resynthesis WER",
+    description="Word errors of a recogniser on the recordings as the codec alone gives them back.",
+)
+
 TTS_WORDS = ScorerSpec(
     "slm_tts_words",
     (

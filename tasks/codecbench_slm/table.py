@@ -20,7 +20,7 @@ from codecbench_tables.frames import for_csv
 from codecbench_tables.text import markdown
 
 COLUMNS = (
-    "token_rate", "bitrate_bps", "stt_wer", "tts_wer", "tts_substitutions", "tts_deletions",
+    "token_rate", "bitrate_bps", "stt_wer", "resynthesis_wer", "tts_wer", "tts_substitutions", "tts_deletions",
     "tts_insertions", "tts_repetitions", "tts_unfinished", "tts_distillmos", "tts_utmos", "tts_dnsmos_p808",
     "tts_speaker_similarity",
 )  # fmt: skip
@@ -163,3 +163,4 @@ def _notes(codecs: Sequence[CodecInfo], found: Sequence[Figure]) -> Iterator[str
     if any(f.num_seeds == 1 for f in found if f.metric.name.startswith(("stt_", "tts_")) and f.codec != "identity"):
         yield "With one seed nothing is known of how much training varies: small differences may be chance."
     yield "identity: the recogniser on the recordings themselves; no model that is heard by it can be expected below."
+    yield "Resynthesis WER: the recordings as the codec alone gives them back; what TTS loses beyond is the model's."

@@ -94,7 +94,8 @@ def configured(corpus: Path, *settings: str, codec: str = "tones", data: str = "
 
 
 def row(results: RunResults, codec: str, metric: str) -> float:
-    component = "tone-ear" if metric.startswith("tts_") and metric != "tts_unfinished" else ""
+    is_heard = metric.startswith(("tts_", "resynthesis_")) and metric != "tts_unfinished"
+    component = "tone-ear" if is_heard else ""
     found = results.summary.get(codec, metric, component)
     assert found is not None, metric
     assert found.estimate is not None, (metric, found)
@@ -147,6 +148,7 @@ def test_an_untrained_model_makes_errors(corpus: Path, place: Workplace, tmp_pat
     results = evaluate([tmp_path / "m"], tmp_path / "r", place, EvalRequest((str(corpus),), ("tone-ear",)))
     assert row(results, "tones", "stt_wer") > 50
     assert row(results, "tones", "tts_wer") > 50
+    assert row(results, "tones", "resynthesis_wer") == 0, "the codec alone loses nothing"
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -283,8 +285,12 @@ def test_codecs_and_seeds_become_one_table(corpus: Path, place: Workplace, tmp_p
     assert found["tones", "stt_wer"].num_seeds == 2
     assert found["tones", "stt_wer"].num_utterances == 6
     assert found["tones@1", "token_rate"].interval.estimate == pytest.approx(50, rel=0.02)
+    heard = found["tones", "resynthesis_wer"]
+    assert (heard.interval.estimate, heard.num_utterances, heard.num_seeds) == (0, 6, 1)
+    assert ("identity", "resynthesis_wer") not in found
     text = write_table([results], tmp_path)[0].read_text("utf-8")
     assert "| identity |" in text
+    assert "Resynthesis WER ↓ (%, tone-ear)" in text
     assert "2 training seeds" in text
     models = sorted((tmp_path / "models").glob("*/*/model.safetensors"))
     before = [path.stat().st_mtime_ns for path in models]
