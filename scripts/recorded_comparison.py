@@ -4,8 +4,8 @@
         --out docs/results/recorded
 
 Each source page chose its own clips, so each gets a table of its own, on the originals that all of its systems share;
-where a page's systems share none, the largest sets of systems that share originals are compared instead. The audio is
-not kept.
+where a page's systems share none, the largest sets of systems that share originals are compared instead. Codecs that
+can be run stand beside them, on the same originals. The audio is not kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,7 @@ TASKS = "reconstruction,intelligibility,token_rate"
 KEPT = ("tables/summary.md", "tables/summary.tex", "tables/metrics.csv")
 # Shared originals looked for, from many systems to few: below the last, nothing can be compared.
 ENOUGH_ORIGINALS = (20, 10, 2)
+BESIDE = ("lmspt:mini-25hz", "lmspt:mini-12.5hz")
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def _largest(page: Page, left: list[str], enough: int) -> tuple[str, ...] | None
     return None
 
 
-def run(comparison: Comparison, manifest: Path, root: Path, work: Path) -> Path:
-    """Run codecbench over one comparison; what an earlier call scored is not scored again."""
+def run(comparison: Comparison, manifest: Path, root: Path, work: Path, beside: Sequence[str]) -> Path:
+    """Run codecbench over one comparison and the codecs ``beside``; what an earlier call scored is not scored again."""
     folder = work / comparison.slug
     command = [
         *(sys.executable, "-m", "codecbench", "run", "--corpus", f"pairs:{manifest}", "--tasks", TASKS),
-        *("--codecs", ",".join(f"recorded:{system}" for system in comparison.systems)),
+        *("--codecs", ",".join([*beside, *(f"recorded:{system}" for system in comparison.systems)])),
         *("--out", str(folder), "--store", str(work / "store")),
         *("--set", f"recorded.manifest={manifest}", "--set", f"recorded.root={root}", "--set", f"pairs.root={root}"),
         *("--set", f"pairs.page={comparison.page}", "--set", f"pairs.systems={','.join(comparison.systems)}"),
@@ -103,16 +104,19 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--beside", nargs="*", default=list(BESIDE), help="codecs to run on the same originals")
     parser.add_argument("--work", type=Path, default=Path("runs/recorded"))
     arguments = parser.parse_args()
     chosen = [c for page in pages(read_recordings(arguments.manifest, arguments.root)) for c in comparisons(page)]
     index = []
     for comparison in chosen:
         print(f"{comparison.slug}: {', '.join(comparison.systems)}", flush=True)
-        keep(run(comparison, arguments.manifest, arguments.root, arguments.work), arguments.out / comparison.slug)
+        folder = run(comparison, arguments.manifest, arguments.root, arguments.work, arguments.beside)
+        keep(folder, arguments.out / comparison.slug)
         table = (arguments.out / comparison.slug / "summary.md").read_text("utf-8")
-        title = f"## {comparison.page}: {comparison.num_originals} originals, {len(comparison.systems)} systems"
-        index.append(f"{title}\n\n{table}\nTables and plots: [{comparison.slug}]({comparison.slug}/)\n")
+        recorded = f"{comparison.num_originals} originals, {len(comparison.systems)} recorded systems"
+        where = f"Tables and plots: [{comparison.slug}]({comparison.slug}/)"
+        index.append(f"## {comparison.page}: {recorded}\n\n{table}\n{where}\n")
     (arguments.out / "tables.md").write_text("\n".join(index), "utf-8")
 
 
