@@ -4,7 +4,8 @@
         --lyra ../shared/weights/lyra --out docs/results/lmspt
 
 Two corpora, neither of whose speakers was trained on: the 197 Asterisk prompts, and the ``heldout`` part of the read
-speech. WER is by Whisper tiny.en (the headline), Whisper base (its encoder was the teacher: flagged) and pocketsphinx.
+speech. WER is by Whisper tiny.en; Whisper base (its encoder was the teacher: flagged) and pocketsphinx check it, on
+fewer utterances where ``--check-limit`` says so.
 Each goal of the model card becomes a row: the paired difference with its interval, which covers speakers or utterances
 but not training seeds. Recorded outputs of other tokenizers are in ``docs/results/recorded``, on their own originals.
 What was scored is not scored again: a stopped run goes on.
@@ -36,7 +37,7 @@ MEASURES = (
 VARIANTS = ("mini-12.5hz", "mini-25hz", "mini-6.25hz")
 CODEBOOKS = (2, 4)  # beside all of them, and the first alone, which is the semantic one
 PARTS_ON = "asterisk-en"
-PARTS = f"{PARTS_ON}-parts"
+READERS = "heldout"
 
 
 @dataclass(frozen=True)
@@ -85,50 +86,87 @@ def anchors(variants: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(goal.rival for goal in GOALS if goal.variant in variants))
 
 
-def heldout_manifest(speech: Path, root: Path, work: Path, limit: int | None) -> Path:
-    """Write the held-out rows of the read speech, or ``limit`` of them over all readers, as a manifest of their own."""
+def heldout_manifest(speech: Path, root: Path, out: Path, limit: int | None) -> Path:
+    """Write the held-out rows of the read speech, or ``limit`` of them over all readers, as the manifest ``out``."""
     rows = [json.loads(line) for line in speech.read_text("utf-8").splitlines() if line.strip()]
     kept = [row | {"audio": str((root / row["file"]).resolve())} for row in rows if row.get("split") == "heldout"]
     if limit and limit < len(kept):
         kept = [kept[i * len(kept) // limit] for i in range(limit)]
-    work.mkdir(parents=True, exist_ok=True)
-    out = work / "heldout.jsonl"
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), "utf-8")
     return out
 
 
-def run(
-    corpus: str, name: str, codecs: Sequence[str], recognizers: Sequence[str], tasks: str, arguments: argparse.Namespace
-) -> Path:
-    """Run codecbench with ``codecs`` on one corpus."""
-    folder: Path = arguments.work / name
+@dataclass(frozen=True)
+class Corpus:
+    """What ``--corpus`` takes, and how many of its first utterances (None: all)."""
+
+    name: str
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of the benchmark: what is scored on what, by whom. is_judged: goals are judged by it."""
+
+    name: str
+    title: str
+    corpus: Corpus
+    codecs: Sequence[str]
+    recognizers: Sequence[str]
+    tasks: str
+    is_judged: bool = False
+
+
+def run(part: Part, arguments: argparse.Namespace) -> Path:
+    """Run codecbench; what the store holds is not scored again."""
+    folder: Path = arguments.work / part.name
     command = [
-        *(sys.executable, "-m", "codecbench", "run", "--corpus", corpus, "--out", str(folder)),
-        *("--codecs", ",".join(["identity", *codecs])),
-        *("--recognizer", ",".join(recognizers)),
-        *("--tasks", tasks, "--store", str(arguments.work / "store")),
+        *(sys.executable, "-m", "codecbench", "run", "--corpus", part.corpus.name, "--out", str(folder)),
+        *("--codecs", ",".join(["identity", *part.codecs])),
+        *("--recognizer", ",".join(part.recognizers)),
+        *("--tasks", part.tasks, "--store", str(arguments.work / "store")),
         *("--set", "manifest.allow_outside=true"),
         *(("--set", f"lyra.weights={arguments.lyra}") if arguments.lyra else ()),
         *(("--set", f"lmspt.weights={arguments.weights}") if arguments.weights else ()),
-        *(("--limit", str(arguments.limit)) if arguments.limit else ()),
+        *(("--limit", str(part.corpus.limit)) if part.corpus.limit else ()),
     ]
     done = subprocess.run(command, check=False)
     if done.returncode not in (0, 3):
-        raise SystemExit(f"{name}: codecbench run ended with {done.returncode}")
+        raise SystemExit(f"{part.name}: codecbench run ended with {done.returncode}")
     return folder
 
 
-def run_whole(corpus: str, name: str, arguments: argparse.Namespace) -> Path:
-    """Score every system on every measure."""
-    codecs = [*(f"lmspt:{variant}" for variant in arguments.variants), *anchors(arguments.variants)]
-    return run(corpus, name, codecs, arguments.recognizers, "reconstruction,intelligibility,token_rate", arguments)
-
-
-def run_parts(corpus: str, arguments: argparse.Namespace) -> Path:
-    """Score the words that are understood of fewer codebooks: of the codec, so that one corpus is enough."""
+def parts(arguments: argparse.Namespace) -> Iterator[Part]:
+    """Yield what there is to run."""
+    variants: Sequence[str] = arguments.variants
+    whole = [*(f"lmspt:{variant}" for variant in variants), *anchors(variants)]
     tails = (*(f"@{k}" for k in arguments.codebooks), "/semantic")
-    codecs = [f"lmspt:{variant}{tail}" for variant in arguments.variants for tail in tails]
-    return run(corpus, PARTS, codecs, [HEADLINE[1]], "intelligibility,token_rate", arguments)
+    fewer = [f"lmspt:{variant}{tail}" for variant in variants for tail in tails]
+    others = [name for name in arguments.recognizers if name != HEADLINE[1]]
+    tasks = "reconstruction,intelligibility,token_rate"
+    for name, corpus, checked in corpora(arguments):
+        yield Part(name, name, corpus, whole, [HEADLINE[1]], tasks, is_judged=True)
+        if others:
+            yield Part(f"{name}-check", f"{name}, other recognisers", checked, whole, others, "intelligibility")
+        if name == PARTS_ON:
+            # Parts of the tokens are scored on one corpus: they say something of the codec, not of the readers.
+            title = f"{name}, fewer codebooks"
+            yield Part(f"{name}-parts", title, corpus, fewer, [HEADLINE[1]], "intelligibility,token_rate")
+
+
+def corpora(arguments: argparse.Namespace) -> Iterator[tuple[str, Corpus, Corpus]]:
+    """Yield each corpus with its name, and what of it checks the headline; limits take readers evenly."""
+    limit = arguments.limit
+    check_limit = arguments.check_limit or limit
+    yield PARTS_ON, Corpus(PARTS_ON, limit), Corpus(PARTS_ON, check_limit)
+    if arguments.speech:
+        root = arguments.root or arguments.speech.parent
+        whole, checked = (
+            heldout_manifest(arguments.speech, root, arguments.work / name / "heldout.jsonl", count)
+            for name, count in (("all", limit), ("check", check_limit))
+        )
+        yield READERS, Corpus(str(whole)), Corpus(str(checked))
 
 
 def verdicts(results: RunResults, corpus: str) -> Iterator[Verdict]:
@@ -194,22 +232,18 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=int, help="at most so many utterances of each corpus: of readers, of all of them"
     )
+    parser.add_argument("--check-limit", type=int, help="the same for the recognisers that check the headline")
     parser.add_argument("--work", type=Path, default=Path("runs/lmspt-quality"))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    corpora = {"asterisk-en": "asterisk-en"}
-    if arguments.speech:
-        root = arguments.root or arguments.speech.parent
-        corpora["heldout"] = str(heldout_manifest(arguments.speech, root, arguments.work, arguments.limit))
     arguments.out.mkdir(parents=True, exist_ok=True)
     found: list[Verdict] = []
     text = []
-    for name, corpus in corpora.items():
-        folder = run_whole(corpus, name, arguments)
-        found += verdicts(RunResults.load(folder), name)
-        text.append(section(name, folder))
-        if name == PARTS_ON:
-            text.append(section(f"{name}, fewer codebooks", run_parts(corpus, arguments)))
+    for part in parts(arguments):
+        folder = run(part, arguments)
+        text.append(section(part.title, folder))
+        if part.is_judged:
+            found += verdicts(RunResults.load(folder), part.name)
     note = f"WER by {TEACHER} flatters models that its encoder taught. Intervals do not cover training seeds.\n"
     (arguments.out / "quality.md").write_text("\n".join([*text, "## Goals\n", as_markdown(found), note]), "utf-8")
     (arguments.out / "quality.json").write_text(json.dumps([asdict(v) for v in found], indent=1) + "\n", "utf-8")

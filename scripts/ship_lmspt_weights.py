@@ -4,7 +4,8 @@
     python scripts/ship_lmspt_weights.py runs/mini-12.5hz [--which best|last|raw] [--docs docs/results/lmspt]
 
 Writes `plugins/codecbench_lmspt/weights/PRESET.safetensors` (fp16, with the licence that the preset states) and, in the
-folder for documents, `PRESET.toml` (the resolved recipe) and `PRESET-losses.png` (losses and dev scores by step).
+folder for documents, `PRESET.toml` (the resolved recipe) and `PRESET-losses.png` (losses and dev scores by step); with
+`--stage NAME`, for weights that were trained in several stages, `PRESET-NAME.toml` and `PRESET-NAME-losses.png`.
 """
 
 from __future__ import annotations
@@ -97,11 +98,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--which", choices=("best", "last", "raw"), default="best")
+    parser.add_argument("--stage", default="", help="which part of a recipe in stages this run was")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "results" / "lmspt")
     arguments = parser.parse_args()
     path = ship(arguments.run, arguments.which)
-    draw(read_log((arguments.run / "train.log").read_text("utf-8")), arguments.docs / f"{path.stem}-losses.png")
-    shutil.copyfile(arguments.run / "config.toml", arguments.docs / f"{path.stem}.toml")
+    name = "-".join(part for part in (path.stem, arguments.stage) if part)
+    draw(read_log((arguments.run / "train.log").read_text("utf-8")), arguments.docs / f"{name}-losses.png")
+    shutil.copyfile(arguments.run / "config.toml", arguments.docs / f"{name}.toml")
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e6:.1f} MB")
 
 
