@@ -1,8 +1,8 @@
 """The voice's harmonics in ``mini-12.5hz``: a pitch that is heard, sent in the tokens, and made audible as a comb.
 
 Ours. Mel bands carry no harmonics above about 1 kHz, and a small network that must draw each of them by itself leaves
-them out: measured on originals, log-magnitudes smoothed to 40 bands and 50 ms have a DistillMOS of 1.9, with the best
-comb in each frame 2.9 (docs/training.md). So encoders are told how well each candidate pitch explains a frame, and the
+them out: measured on originals, log-magnitudes smoothed to 40 bands and 50 ms have a DistillMOS of 1.5, with the best
+comb in each frame 2.4 (docs/training.md). So encoders are told how well each candidate pitch explains a frame, and the
 decoder chooses among the same candidates and puts their harmonics into what it predicts, band by band as deep as it
 likes, without a change of the energy in any mel band.
 """
