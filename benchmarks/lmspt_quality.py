@@ -4,8 +4,8 @@
         --lyra ../shared/weights/lyra --out docs/results/lmspt
 
 Two corpora, neither of whose speakers was trained on: the 197 Asterisk prompts, and the ``heldout`` part of the read
-speech. WER is by Whisper tiny.en; Whisper base (its encoder was the teacher: flagged) and pocketsphinx check it, on
-fewer utterances where ``--check-limit`` says so.
+speech. WER is by Whisper tiny.en; Whisper base (its encoder was the teacher: flagged) and pocketsphinx check it, and
+parts of the tokens are scored, on fewer utterances where ``--check-limit`` says so.
 Each goal of the model card becomes a row: the paired difference with its interval, which covers speakers or utterances
 but not training seeds. Recorded outputs of other tokenizers are in ``docs/results/recorded``, on their own originals.
 What was scored is not scored again: a stopped run goes on.
@@ -152,7 +152,7 @@ def parts(arguments: argparse.Namespace) -> Iterator[Part]:
         if name == PARTS_ON:
             # Parts of the tokens are scored on one corpus: they say something of the codec, not of the readers.
             title = f"{name}, fewer codebooks"
-            yield Part(f"{name}-parts", title, corpus, fewer, [HEADLINE[1]], "intelligibility,token_rate")
+            yield Part(f"{name}-parts", title, checked, fewer, [HEADLINE[1]], "intelligibility,token_rate")
 
 
 def corpora(arguments: argparse.Namespace) -> Iterator[tuple[str, Corpus, Corpus]]:
@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=int, help="at most so many utterances of each corpus: of readers, of all of them"
     )
-    parser.add_argument("--check-limit", type=int, help="the same for the recognisers that check the headline")
+    parser.add_argument("--check-limit", type=int, help="the same for other recognisers and parts of the tokens")
     parser.add_argument("--work", type=Path, default=Path("runs/lmspt-quality"))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
