@@ -156,7 +156,10 @@ class Objective(nn.Module):
             features = target.features[:, : int(teacher_frames(torch.tensor(length)))]
             return self._feature_term(output, features, target.rows, counts, exact)
         if output.semantic_resynthesis is None or self.resynthesis is None:
-            raise ValueError("distillation by resynthesis needs a model that resynthesises from its semantic codes")
+            raise UsageError(
+                "distillation by resynthesis needs a model that resynthesises speech from its semantic codes, which a "
+                "decoder trained alone does not; set distillation.kind = none"
+            )
         audio = output.semantic_resynthesis[:, 0].to(exact)
         audio = resample_tensor(audio, output.semantic_resynthesis_rate_hz, WHISPER_RATE_HZ)
         audio = F.pad(audio, (0, max(0, length - audio.shape[1])))[:, :length]

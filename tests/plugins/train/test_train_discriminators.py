@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 import torch
 
@@ -12,6 +15,7 @@ from codecbench_train.discriminators import (
     PeriodDiscriminator,
     Sample,
     SpectrogramDiscriminator,
+    samples,
 )
 
 
@@ -72,6 +76,29 @@ def test_magnitudes_are_judged_apart_from_the_waveform() -> None:
     judgement.logits.sum().backward()
     assert levels.grad is not None
     assert bool((levels.grad.abs().sum(dim=(0, 1)) > 0).all())
+
+
+def test_original_and_reconstruction_are_judged_at_the_same_frames() -> None:
+    target = torch.rand(1, 4, 5) + 0.1
+    valid = torch.tensor([[True, True, True, False]])
+    audio, made = torch.zeros(1, 1, 640), torch.ones(1, 1, 640)
+
+    def output(predicted: torch.Tensor) -> Any:
+        spectrum = SimpleNamespace(log_magnitude=predicted.log(), target=target, valid=valid, full_scale=160.0)
+        return SimpleNamespace(reconstruction=made, spectrum=spectrum)
+
+    real, fake = samples(audio, output(target))
+    assert real.audio is audio
+    assert torch.equal(fake.audio, made)
+    torch.testing.assert_close(fake.levels, real.levels)
+    # Ten times the magnitude is as much higher at every level above the floor; what is padding is the same in both.
+    louder = samples(audio, output(10 * target))[1].levels
+    assert louder is not None
+    assert real.levels is not None
+    rise = louder - real.levels
+    torch.testing.assert_close(rise[:, :3], torch.full((1, 3, 5), 1.0), atol=0.2, rtol=0)
+    assert not rise[:, 3].any()
+    assert samples(audio, cast(Any, SimpleNamespace(reconstruction=made, spectrum=None)))[1].levels is None
 
 
 def test_a_decoder_without_magnitudes_is_told_what_to_do() -> None:
