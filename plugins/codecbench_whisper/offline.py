@@ -12,6 +12,9 @@ from codecbench_whisper.assets import AssetError, offline_whisper
 class OfflineRecognizer:
     """Transcribes with int8 weights; the same audio gives the same text at every call and in every process.
 
+    Not on every processor: int8 arithmetic differs between makes (on 38 utterances, AMD against Intel, by up to 1.4
+    points of WER), so compare codecs that were scored on one.
+
     Silence is given to the model like anything else: Whisper's own rule drops a window whose no-speech probability
     is over 0.6 and mean log-probability under -1, and whatever else it writes counts. Beam 5 costs what greedy
     search does, since encoding the 30 s window dominates (1.4 s against 1.4 s of CPU a clip).
