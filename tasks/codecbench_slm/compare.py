@@ -62,9 +62,11 @@ def compare(
 ) -> bool:
     """Train what is not trained, codec by codec, and evaluate what is there; return whether everything is done.
 
-    After each codec ``out / "results"`` is a run folder of all codecs so far.
+    After each codec ``out / "results"`` is a run folder of all codecs so far. Generation is as the configurations say,
+    where ``request`` does not.
     """
     done: list[Path] = []
+    request = replace(request, generation=request.generation or comparison.configs[0].generation)
     for place_, (config, folder) in enumerate(zip(comparison.configs, comparison.folders, strict=True)):
         tell(f"{place_ + 1} of {len(comparison.configs)}: {config.codec}, seed {config.seed}")
         if not _train(config, folder, place):
@@ -82,7 +84,8 @@ def _train(config: SlmConfig, folder: Path, place: Workplace) -> bool:
     from codecbench_slm.train import train
 
     begun = bool(Checkpoints(folder / "checkpoints", 1).steps())
-    if (begun or is_finished(folder)) and load_config(folder) != config:
+    # How speech is generated is no part of the training: a model is not trained again for another temperature.
+    if (begun or is_finished(folder)) and replace(load_config(folder), generation=config.generation) != config:
         raise CodecbenchError(
             f"{folder} was trained with another configuration (see its config.toml); choose another --out, or remove it"
         )

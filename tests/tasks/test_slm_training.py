@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ import soundfile
 import torch
 
 from codecbench import Unavailable, UsageError
+from codecbench.errors import CodecbenchError
 from codecbench.plugins import load_plugins
 from codecbench.results import RunResults
 from codecbench_slm import generate, scoring, train
 from codecbench_slm.cli import resolve
 from codecbench_slm.compare import compare, plan
-from codecbench_slm.config import SlmConfig
+from codecbench_slm.config import GenerationConfig, SlmConfig
 from codecbench_slm.corpus import read_sources
 from codecbench_slm.dataset import Steps, open_dataset
 from codecbench_slm.encoding import Workplace, encode
@@ -41,6 +44,7 @@ TINY = (
     "generation.max_text_tokens=20",
 )  # fmt: skip
 EAR = EvalRequest(recognizers=("tone-ear",))
+WARM = GenerationConfig(temperature=2.0, max_speech_s=1.5, max_text_tokens=20)
 
 
 @pytest.fixture(scope="module")
@@ -295,8 +299,13 @@ def test_codecs_and_seeds_become_one_table(corpus: Path, place: Workplace, tmp_p
     models = sorted((tmp_path / "models").glob("*/*/model.safetensors"))
     before = [path.stat().st_mtime_ns for path in models]
     assert len(models) == 4
-    assert compare(comparison, tmp_path, place, EAR, told.append)
+    warmer = replace(comparison, configs=tuple(replace(c, generation=WARM) for c in comparison.configs))
+    assert compare(warmer, tmp_path, place, EAR, told.append)
     assert [path.stat().st_mtime_ns for path in models] == before
+    assert json.loads(RunResults.load(tmp_path / "results").info.settings["slm"]["generation"])["temperature"] == 2.0
+    longer = replace(comparison, configs=tuple(replace(c, steps=3) for c in comparison.configs))
+    with pytest.raises(CodecbenchError, match="another configuration"):
+        compare(longer, tmp_path, place, EAR, told.append)
     budgets = {note.partition(" of ")[2].rpartition(",")[0] for c in results.info.codecs for note in c.notes}
     assert len(budgets) == 1, "the codecs had different budgets"
 
