@@ -91,8 +91,8 @@ def measure(run: Run, batch: TrainingBatch, timer: Timer) -> None:
 
     def judged() -> tuple[Sample, Sample]:
         real, made = samples(batch.audio, output)
-        levels = None if made.levels is None else made.levels.detach().requires_grad_()
-        return real, Sample(made.audio.detach().requires_grad_(), levels)
+        made = made.detached()
+        return real, Sample(made.audio.requires_grad_(), None if made.levels is None else made.levels.requires_grad_())
 
     def generator() -> None:
         made = loop.forward(run, start, batch)
@@ -110,10 +110,9 @@ def measure(run: Run, batch: TrainingBatch, timer: Timer) -> None:
         torch.stack([term.weight * term.value for term in terms]).sum().backward()
 
     def discriminators() -> None:
-        with torch.no_grad():
-            real, made = samples(batch.audio, output)
+        real, made = samples(batch.audio, output)
         with run.autocast():
-            loss = discriminator_loss(judges(real), judges(made)).sum()
+            loss = discriminator_loss(judges(real), judges(made.detached())).sum()
         loss.backward()
 
     timer.measure("data: read one batch (no workers)", lambda: next(loop.batches_of(run)))

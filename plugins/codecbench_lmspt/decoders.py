@@ -34,6 +34,7 @@ class VocosDecoder(Decoder):
         self.head = InverseStft(
             spec.width, spec.fft_samples, spec.istft_hop_samples, spec.phase_iterations, spec.upsample
         )
+        self.is_chaotic = spec.phase_iterations > 0
         self.hop_samples = spec.hop_samples
         self.sample_rate_hz = spec.sample_rate_hz
         self.context_frames = spec.context_frames(causal=False)

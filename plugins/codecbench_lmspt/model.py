@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from codecbench_lmspt import checks, chunks, weights
 from codecbench_lmspt.codebook import take_weights
@@ -139,11 +140,23 @@ class LMSPT(nn.Module):
         hop = decoder.hop_samples
         codes = codes.to(self.device)
         checks.check_output_lengths(num_samples, codes, hop)
+        if decoder.is_chaotic and codes.shape[0] > 1:
+            return self._row_by_row(decoder, lookup, codes, num_samples)
         frames = None if num_samples is None else -(-num_samples.to(self.device) // hop)
         if frames is not None and bool((frames == codes.shape[-1]).all()):
             frames = None
         audio = chunks.decode(self, decoder, lookup, codes, frames)
         return audio if num_samples is None else _trim(audio, num_samples)
+
+    def _row_by_row(self, decoder: Decoder, lookup: chunks.Lookup, codes: Tensor, num_samples: Tensor | None) -> Tensor:
+        """Each row as it is alone, to the last bit: no batch rounds differently from its rows."""
+        hop = decoder.hop_samples
+        lengths = [codes.shape[-1] * hop] * len(codes) if num_samples is None else num_samples.tolist()
+        rows = [
+            self._synthesise(decoder, lookup, row[None, :, : max(1, -(-length // hop))], torch.tensor([length]))
+            for row, length in zip(codes, lengths, strict=True)
+        ]
+        return torch.cat([F.pad(row, (0, max(lengths) - row.shape[-1])) for row in rows])
 
     # -- parts of encode and decode that training and streaming share --------------------------------------------------
 

@@ -18,9 +18,11 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent frames ``[B, D, F]`` and a flow, to audio ``[B, 1, F * hop_samples]`` at ``sample_rate_hz``.
 
-    A frame's samples depend on no latent further than ``context_frames`` away.
+    A frame's samples depend on no latent further than ``context_frames`` away. ``is_chaotic``: it multiplies rounding
+    errors, as a search for phases does, so that rows are decoded one by one.
     """
 
+    is_chaotic = False
     hop_samples: int
     sample_rate_hz: int
     context_frames: int

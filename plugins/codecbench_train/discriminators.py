@@ -36,6 +36,10 @@ class Sample:
     audio: Tensor
     levels: Tensor | None = None
 
+    def detached(self) -> Sample:
+        """The same without a graph."""
+        return Sample(self.audio.detach(), None if self.levels is None else self.levels.detach())
+
 
 def samples(audio: Tensor, output: TrainingOutput) -> tuple[Sample, Sample]:
     """An original and its reconstruction, whose graph stays attached."""

@@ -90,7 +90,7 @@ def discriminator_step(
         with torch.no_grad():
             real, fake = samples(batch.audio, forward(run, step, batch) if kept is None else kept)
         with run.autocast():
-            real_judged, fake_judged = run.discriminators(real), run.discriminators(fake)
+            real_judged, fake_judged = run.discriminators(real), run.discriminators(fake.detached())
             loss = discriminator_loss(real_judged, fake_judged).sum() / counts.utterances
         loss.backward()
         run.meter.add_terms([Term("discriminator", loss, 1.0)])
