@@ -66,3 +66,19 @@ def test_speech_survives_and_the_more_the_more_codebooks_are_kept(name: str) -> 
     assert full > semantic + 0.03
     assert semantic > unrelated + 0.1
     assert full > 0.65
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_batch_is_its_rows_to_the_last_bit(name: str) -> None:
+    """The search for phases multiplies what another order of sums changes; so rows must not meet."""
+    model = LMSPT.from_pretrained(name)
+    lengths = torch.tensor([2 * model.hop_samples + 100, 6 * model.hop_samples, 5 * model.hop_samples])
+    codes = torch.randint(1024, (3, 8, 6), generator=torch.Generator().manual_seed(0))
+    batch = model.decode(codes, lengths)
+    assert batch.shape == (3, 1, int(lengths.max()))
+    for row, length in enumerate(lengths.tolist()):
+        frames = -(-length // model.hop_samples)
+        alone = model.decode(codes[row : row + 1, :, :frames], lengths[row : row + 1])
+        assert torch.equal(batch[row, :, :length], alone[0])
+        assert not batch[row, :, length:].any()
+    assert torch.equal(model.decode(codes)[1], model.decode(codes[1:2])[0])
