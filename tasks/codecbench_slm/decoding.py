@@ -17,7 +17,7 @@ from codecbench.runner.batching import moved
 from codecbench.runner.scoring import PreparedScorer
 from codecbench.store.scores import ScoreStore
 from codecbench_slm.encoding import Encodings, Workplace
-from codecbench_slm.scoring import Audio, Spoken, score_key, score_spoken
+from codecbench_slm.scoring import Audio, Spoken, scores_of
 from codecbench_slm.specs import RESYNTHESIS_WER, TTS_WORDS
 
 
@@ -41,19 +41,14 @@ def resynthesis(
     """
     words = [scorer for scorer in scorers if scorer.spec.name == TTS_WORDS.name]
     store = ScoreStore(place.store / "slm" / "generated" / "resynthesis")
-    keys = {u.id: [score_key(scorer, _identity(encodings, u), u) for scorer in words] for u in test}
-    missing = [u for u in test if not all(store.done(key) for key in keys[u.id])]
-    label = f"{encodings.label} resynthesis"
-    place.progress.start(f"score {label}", len(missing) * len(words))
-    if missing:
-        score_spoken(place, label, _decoded(place, encodings, missing), words, store, settings)
-    return {name: list(_word_errors(store, own)) for name, own in keys.items()}
-
-
-def _word_errors(store: ScoreStore, keys: Sequence[str]) -> Iterator[Measurement]:
+    found = scores_of(
+        place, f"{encodings.label} resynthesis", test, words, store, settings,
+        lambda u: _identity(encodings, u), lambda missing: _decoded(place, encodings, missing),
+    )  # fmt: skip
     rate = TTS_WORDS.metrics[0].name
-    for key in keys:
-        yield from (replace(m, metric=RESYNTHESIS_WER.name) for m in store.get(key) or () if m.metric == rate)
+    return {
+        name: [replace(m, metric=RESYNTHESIS_WER.name) for m in own if m.metric == rate] for name, own in found.items()
+    }
 
 
 def _identity(encodings: Encodings, utterance: Utterance) -> str:

@@ -24,7 +24,7 @@ from codecbench_slm.decoding import resynthesis
 from codecbench_slm.describing import CEILING, codec_info, make_record, metrics_of, run_info
 from codecbench_slm.encoding import Encodings, Workplace, encode, require_tokens
 from codecbench_slm.judging import Subject, measure
-from codecbench_slm.scoring import Audio, Spoken, score_key, score_spoken, tts_scorers
+from codecbench_slm.scoring import Audio, Spoken, scores_of, tts_scorers
 from codecbench_slm.seeds import merged
 from codecbench_slm.speaking import as_spoken, audio_store, speech_key
 from codecbench_slm.trained import TrainingFacts, load_config, load_trained
@@ -168,10 +168,10 @@ def _ceiling(
 ) -> Iterator[Record]:
     """Score the recordings themselves as if they had been generated."""
     store = ScoreStore(place.store / "slm" / "generated" / CEILING)
-    place.progress.start(f"score {CEILING}", len(test) * len(scorers))
-    spoken = (Spoken(u, Audio(*read_audio(u)), CEILING) for u in test)
-    score_spoken(place, CEILING, spoken, scorers, store, request.settings)
+    found = scores_of(
+        place, CEILING, test, scorers, store, request.settings,
+        lambda _: CEILING, lambda missing: (Spoken(u, Audio(*read_audio(u)), CEILING) for u in missing),
+    )  # fmt: skip
     for utterance in test:
-        for scorer in scorers:
-            for m in map(as_spoken, store.get(score_key(scorer, CEILING, utterance)) or ()):
-                yield make_record(CEILING, utterance, m, metrics[m.metric])
+        for m in map(as_spoken, found[utterance.id]):
+            yield make_record(CEILING, utterance, m, metrics[m.metric])

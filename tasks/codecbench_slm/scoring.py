@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -60,6 +60,25 @@ def tts_scorers(place: Workplace, recognizers: Sequence[str], settings: Sequence
 def score_key(scorer: PreparedScorer, identity: str, utterance: Utterance) -> str:
     """Store key of one scorer's measurements of generated speech."""
     return digest([dict(scorer.identity), identity, utterance.sha256, utterance.text, utterance.language])
+
+
+def scores_of(
+    place: Workplace,
+    label: str,
+    utterances: Sequence[Utterance],
+    scorers: Sequence[PreparedScorer],
+    store: ScoreStore,
+    settings: Sequence[str],
+    identity: Callable[[Utterance], str],
+    spoken: Callable[[Sequence[Utterance]], Iterable[Spoken]],
+) -> dict[str, list[Measurement]]:
+    """Measurements of each utterance by id; ``spoken`` makes the speech of those that ``store`` lacks some of."""
+    keys = {u.id: [score_key(scorer, identity(u), u) for scorer in scorers] for u in utterances}
+    missing = [u for u in utterances if not all(store.done(key) for key in keys[u.id])]
+    place.progress.start(f"score {label}", len(missing) * len(scorers))
+    if missing:
+        score_spoken(place, label, spoken(missing), scorers, store, settings)
+    return {name: [m for key in own for m in store.get(key) or ()] for name, own in keys.items()}
 
 
 def score_spoken(

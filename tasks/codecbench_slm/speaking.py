@@ -19,22 +19,18 @@ from codecbench_intelligibility import PERCENT
 from codecbench_slm.decoding import decode
 from codecbench_slm.judging import GENERATION_VERSION, Subject, stored_together
 from codecbench_slm.sampling import Sampling
-from codecbench_slm.scoring import Spoken, score_key, score_spoken
+from codecbench_slm.scoring import Spoken, scores_of
 
 
 def speak(subject: Subject, scorers: Sequence[PreparedScorer], settings: Sequence[str]) -> dict[str, list[Measurement]]:
     """Generate, decode and score what the store lacks; return the measurements of each utterance by id."""
     ended = _generate(subject)
     store = ScoreStore(subject.folder / "tts")
-    keys = {u.id: [score_key(s, _identity(subject, u), u) for s in scorers] for u in subject.test}
-    missing = [u for u in subject.test if not all(store.done(key) for key in keys[u.id])]
-    subject.place.progress.start(f"score {subject.label}", len(missing) * len(scorers))
-    if missing:
-        score_spoken(subject.place, subject.label, _decoded(subject, missing), scorers, store, settings)
-    found = {u.id: list(ended.get(speech_key(subject, u)) or ()) for u in subject.test}
-    for name, own in keys.items():
-        found[name] += [as_spoken(m) for key in own for m in store.get(key) or ()]
-    return found
+    scores = scores_of(
+        subject.place, subject.label, subject.test, scorers, store, settings,
+        lambda u: _identity(subject, u), lambda missing: _decoded(subject, missing),
+    )  # fmt: skip
+    return {u.id: [*(ended.get(speech_key(subject, u)) or ()), *map(as_spoken, scores[u.id])] for u in subject.test}
 
 
 def as_spoken(measurement: Measurement) -> Measurement:
