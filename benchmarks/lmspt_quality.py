@@ -1,14 +1,14 @@
 """What the LM-SPT weights that ship keep on held-out speakers, beside Codec 2, LPCNet and Lyra, all in one run.
 
     python benchmarks/lmspt_quality.py --speech ../shared/speech/manifest.jsonl --root ../shared \
-        --lyra ../shared/weights/lyra --out docs/results/lmspt
+        --lyra ../shared/weights/lyra --recorded runs/recorded --out docs/results/lmspt
 
 Two corpora, neither of whose speakers was trained on: the 197 Asterisk prompts, and the ``heldout`` part of the read
 speech. WER is by Whisper tiny.en; Whisper base (its encoder was the teacher: flagged) and pocketsphinx check it, and
 parts of the tokens are scored, on fewer utterances where ``--check-limit`` says so.
 Each goal of the model card becomes a row: the paired difference with its interval, which covers speakers or utterances
-but not training seeds. Recorded outputs of other tokenizers are in ``docs/results/recorded``, on their own originals.
-What was scored is not scored again: a stopped run goes on.
+but not training seeds. ``--recorded`` names the runs of ``scripts/recorded_comparison.py``: other tokenizers' published
+outputs, and LM-SPT on their originals. What was scored is not scored again: a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -58,6 +58,16 @@ GOALS = (
     Goal("mini-25hz", "lyra:6kbps", (HEADLINE,), beyond=True),
     Goal("mini-6.25hz", "codec2:700C"),
     Goal("mini-6.25hz", "codec2:1300", beyond=True),
+    *(
+        Goal(variant, f"recorded:{system}", measures, beyond=True)
+        for system, measures in (
+            ("speechtokenizer-500-xcodec-page-nq1", MEASURES),
+            ("encodec-750-xcodec-page-nq1", MEASURES),
+            ("encodec-1500-freecodec-page", MEASURES),
+            ("mimi-550-4-codebooks", (HEADLINE,)),
+        )
+        for variant in ("mini-25hz", "mini-12.5hz")
+    ),
 )
 
 
@@ -82,8 +92,9 @@ class Verdict:
 
 
 def anchors(variants: Sequence[str]) -> list[str]:
-    """The other systems that the goals of ``variants`` name."""
-    return list(dict.fromkeys(goal.rival for goal in GOALS if goal.variant in variants))
+    """The other systems that the goals of ``variants`` name and that can be run."""
+    rivals = (goal.rival for goal in GOALS if goal.variant in variants)
+    return list(dict.fromkeys(rival for rival in rivals if not rival.startswith("recorded:")))
 
 
 def heldout_manifest(speech: Path, root: Path, out: Path, limit: int | None) -> Path:
@@ -178,6 +189,19 @@ def verdicts(results: RunResults, corpus: str) -> Iterator[Verdict]:
                 yield found
 
 
+def recorded_verdicts(runs: Path) -> list[Verdict]:
+    """Judge the goals whose rival was recorded, each in the comparison with the most units."""
+    found: dict[tuple[str, ...], Verdict] = {}
+    for folder in sorted(path.parent for path in runs.glob("*/run.json")):
+        for verdict in verdicts(RunResults.load(folder), folder.name):
+            goal = (verdict.variant, verdict.rival, verdict.metric, verdict.component)
+            if goal not in found or verdict.num_units > found[goal].num_units:
+                found[goal] = verdict
+    if not found:
+        raise SystemExit(f"--recorded {runs}: no run in it compares LM-SPT with a recorded system that a goal names")
+    return list(found.values())
+
+
 def _judge(results: RunResults, corpus: str, goal: Goal, metric: str, component: str) -> Verdict | None:
     table = results.scores(metric, component)
     labels = (f"lmspt:{goal.variant}", goal.rival)
@@ -233,6 +257,7 @@ def main() -> None:
         "--limit", type=int, help="at most so many utterances of each corpus: of readers, of all of them"
     )
     parser.add_argument("--check-limit", type=int, help="the same for other recognisers and parts of the tokens")
+    parser.add_argument("--recorded", type=Path, help="runs of scripts/recorded_comparison.py; left out if not given")
     parser.add_argument("--work", type=Path, default=Path("runs/lmspt-quality"))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -244,6 +269,7 @@ def main() -> None:
         text.append(section(part.title, folder))
         if part.is_judged:
             found += verdicts(RunResults.load(folder), part.name)
+    found += recorded_verdicts(arguments.recorded) if arguments.recorded else []
     note = f"WER by {TEACHER} flatters models that its encoder taught. Intervals do not cover training seeds.\n"
     (arguments.out / "quality.md").write_text("\n".join([*text, "## Goals\n", as_markdown(found), note]), "utf-8")
     (arguments.out / "quality.json").write_text(json.dumps([asdict(v) for v in found], indent=1) + "\n", "utf-8")

@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,8 @@ TASKS = "reconstruction,intelligibility,token_rate"
 KEPT = ("tables/summary.md", "tables/summary.tex", "tables/metrics.csv")
 # Shared originals looked for, from many systems to few: below the last, nothing can be compared.
 ENOUGH_ORIGINALS = (20, 10, 2)
+# LM-SPT's teacher was Whisper base: the other one does not flatter it.
+RECOGNIZERS = ("whisper-base", "whisper-tiny.en")
 BESIDE = ("lmspt:mini-25hz", "lmspt:mini-12.5hz")
 
 
@@ -72,12 +74,14 @@ def _largest(page: Page, left: list[str], enough: int) -> tuple[str, ...] | None
     return None
 
 
-def run(comparison: Comparison, manifest: Path, root: Path, work: Path, beside: Sequence[str]) -> Path:
-    """Run codecbench over one comparison and the codecs ``beside``; what an earlier call scored is not scored again."""
-    folder = work / comparison.slug
+def run(comparison: Comparison, arguments: argparse.Namespace) -> Path:
+    """Run codecbench over one comparison and the codecs beside it; what an earlier call scored is not scored again."""
+    manifest, root, work = arguments.manifest, arguments.root, arguments.work
+    folder: Path = work / comparison.slug
     command = [
         *(sys.executable, "-m", "codecbench", "run", "--corpus", f"pairs:{manifest}", "--tasks", TASKS),
-        *("--codecs", ",".join([*beside, *(f"recorded:{system}" for system in comparison.systems)])),
+        *("--codecs", ",".join([*arguments.beside, *(f"recorded:{system}" for system in comparison.systems)])),
+        *("--recognizer", ",".join(arguments.recognizers)),
         *("--out", str(folder), "--store", str(work / "store")),
         *("--set", f"recorded.manifest={manifest}", "--set", f"recorded.root={root}", "--set", f"pairs.root={root}"),
         *("--set", f"pairs.page={comparison.page}", "--set", f"pairs.systems={','.join(comparison.systems)}"),
@@ -105,13 +109,14 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--beside", nargs="*", default=list(BESIDE), help="codecs to run on the same originals")
+    parser.add_argument("--recognizers", nargs="+", default=list(RECOGNIZERS))
     parser.add_argument("--work", type=Path, default=Path("runs/recorded"))
     arguments = parser.parse_args()
     chosen = [c for page in pages(read_recordings(arguments.manifest, arguments.root)) for c in comparisons(page)]
     index = []
     for comparison in chosen:
         print(f"{comparison.slug}: {', '.join(comparison.systems)}", flush=True)
-        folder = run(comparison, arguments.manifest, arguments.root, arguments.work, arguments.beside)
+        folder = run(comparison, arguments)
         keep(folder, arguments.out / comparison.slug)
         table = (arguments.out / comparison.slug / "summary.md").read_text("utf-8")
         recorded = f"{comparison.num_originals} originals, {len(comparison.systems)} recorded systems"
