@@ -45,7 +45,7 @@ class VocosDecoder(Decoder):
             begin_with_nothing(self.head.out)
         self.comb: HarmonicComb | None = None
         if spec.pitch_candidates:
-            self.comb = HarmonicComb(spec.width, bins, spec.pitch_candidates, spec.sample_rate_hz)
+            self.comb = HarmonicComb(spec.width, bins, spec.pitch_candidates, spec.sample_rate_hz, spec.contrast)
 
     def forward(self, latent: Tensor, flow: Flow) -> Tensor:
         """``latent[B, D, F]`` to audio ``[B, 1, F * hop]``."""

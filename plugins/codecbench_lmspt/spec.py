@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, prod
+from math import ceil, inf, prod
 from typing import Literal
 
 
@@ -134,7 +134,8 @@ class VocosDecoderSpec:
     ``upsample`` frames of the inverse STFT stand for one token frame; ``transformer`` runs before it, at token rate.
     ``phase_iterations``: 0 predicts phases beside magnitudes (Vocos); n predicts magnitudes only and finds phases by n
     iterations of Griffin and Lim. ``linear_bands``: mel bands of a linear way round the network; ``pitch_candidates``:
-    pitches to choose harmonics from; 0 for none.
+    pitches to choose harmonics from; 0 for none. ``contrast``: by what share harmonics are exaggerated outside training
+    (``harmonics.py``); it needs ``pitch_candidates``.
     """
 
     kind: Literal["vocos"]
@@ -150,9 +151,14 @@ class VocosDecoderSpec:
     phase_iterations: int = 0
     linear_bands: int = 0
     pitch_candidates: int = 0
+    contrast: float = 0.0
 
     def __post_init__(self) -> None:
         _check_candidates("vocos decoder", self.pitch_candidates)
+        if not 0 <= self.contrast < inf:
+            raise ValueError(f"vocos decoder: contrast must be a finite number of 0 or more, not {self.contrast}")
+        if self.contrast and not self.pitch_candidates:
+            raise ValueError("vocos decoder: contrast needs pitch_candidates")
         if self.phase_iterations < 0:
             raise ValueError(f"vocos decoder: phase_iterations must be 0 or more, not {self.phase_iterations}")
         if self.fft_samples % self.istft_hop_samples or (self.fft_samples - self.istft_hop_samples) % 2:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import parselmouth
 import pytest
@@ -16,8 +20,11 @@ from codecbench_lmspt.harmonics import (
     HarmonicComb,
     PitchSalience,
     comb_templates,
+    envelope,
 )
 from codecbench_lmspt.linear_path import mel_hats
+from codecbench_lmspt.presets import load_preset
+from codecbench_lmspt.spec import VocosDecoderSpec
 
 RATE_HZ, FFT, HOP, BINS, CANDIDATES = 16_000, 640, 160, 321, 192
 PITCHES_HZ = torch.from_numpy(np.geomspace(LOWEST_HZ, HIGHEST_HZ, CANDIDATES))
@@ -94,6 +101,34 @@ def test_the_comb_leaves_the_energy_of_bands_and_deepens_what_it_is_told_to() ->
     with torch.no_grad():
         comb.depth.bias.fill_(-30.0)
     torch.testing.assert_close(comb(torch.zeros(1, 3, 4), smooth)[0], smooth, rtol=0, atol=1e-5)
+
+
+def test_contrast_deepens_harmonics_outside_training_alone_and_keeps_bands() -> None:
+    plain, keen = (HarmonicComb(4, BINS, CANDIDATES, RATE_HZ, contrast) for contrast in (0.0, 0.7))
+    with torch.no_grad():
+        for comb in (plain, keen):
+            comb.pitch.bias[100] = 50
+            comb.depth.bias.fill_(-1.0)
+    x, smooth = torch.zeros(1, 3, 4), torch.linspace(0, -6, BINS).expand(1, 3, BINS)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(keen(x, smooth), plain(x, smooth), strict=True))
+    with torch.inference_mode():
+        (shaped, logits), (before, before_logits) = keen.eval()(x, smooth), plain.eval()(x, smooth)
+    assert torch.equal(logits, before_logits)
+    fine = shaped - envelope(shaped, plain.salience.hats), before - envelope(before, plain.salience.hats)
+    # The levels of bands, which stay as they are, are part of what is not smooth in it.
+    assert 1.4 < float(fine[0].norm() / fine[1].norm()) < 1.7
+    assert torch.corrcoef(torch.stack([part.flatten() for part in fine]))[0, 1] > 0.95
+    hats = mel_hats(BINS, ENERGY_BANDS, RATE_HZ)
+    energies = [(2 * level).exp() @ hats for level in (before, shaped)]
+    assert (0.5 * (energies[1] / energies[0]).log()).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("changed", [{"contrast": -0.1}, {"contrast": math.inf}, {"pitch_candidates": 0}])
+def test_contrast_is_finite_and_needs_a_pitch(changed: dict[str, Any]) -> None:
+    decoder = load_preset("mini-12.5hz").decoder
+    assert isinstance(decoder, VocosDecoderSpec)
+    with pytest.raises(ValueError, match="contrast"):
+        replace(decoder, **changed)
 
 
 def test_extreme_levels_stay_finite_with_finite_gradients() -> None:

@@ -1,0 +1,97 @@
+"""What contrast and a longer search for phases bring to the decoders that ship: a grid over both.
+
+    python benchmarks/lmspt_contrast.py --data data/training/dev.jsonl --limit 10
+
+The tokens of each utterance are decoded with each pair of ``contrast`` and ``phase_iterations`` of a decoder's spec.
+Writes ``benchmarks/results/lmspt_contrast.json``: means over utterances.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from codecbench_lmspt.decoders import VocosDecoder
+from codecbench_lmspt.files import shipped_weights
+from codecbench_lmspt.model import LMSPT
+from codecbench_train.corpus import spread
+from codecbench_train.data.crops import read_crop
+from codecbench_train.data.entries import list_source
+
+RESULT = Path(__file__).resolve().parent / "results" / "lmspt_contrast.json"
+VARIANTS = ("mini-25hz", "mini-12.5hz", "mini-6.25hz")
+RATE_HZ = 16_000
+MEASURES = ("pesq_wb", "stoi", "distillmos")
+
+
+class Listener:
+    """Scores a reconstruction."""
+
+    def __init__(self) -> None:
+        from distillmos import ConvTransformerSQAModel
+
+        with contextlib.redirect_stdout(io.StringIO()):  # the package prints where its weights are
+            self.mos = ConvTransformerSQAModel().eval()
+
+    def __call__(self, original: np.ndarray, made: np.ndarray) -> tuple[float, ...]:
+        """Both at 16 kHz; in the order of ``MEASURES``."""
+        from pesq import pesq
+        from pystoi import stoi
+
+        quality = float(self.mos(torch.from_numpy(made)[None]).mean())
+        return pesq(RATE_HZ, original, made, "wb"), stoi(original, made, RATE_HZ), quality
+
+
+def rows(
+    variant: str, originals: Sequence[np.ndarray], grid: Sequence[tuple[float, int]], listener: Listener
+) -> Iterator[dict[str, object]]:
+    """Yield the means of each pair of contrast and iterations."""
+    model = LMSPT.from_pretrained(shipped_weights(variant))
+    assert isinstance(model.decoder, VocosDecoder)
+    head, comb = model.decoder.head, model.decoder.comb
+    assert comb is not None
+    with torch.inference_mode():
+        tokens = [model.encode(torch.from_numpy(audio)[None, None]) for audio in originals]
+        for comb.contrast, head.phase_iterations in grid:
+            made = [model.decode(codes)[0, 0] for codes in tokens]
+            scores = [listener(audio, out[: len(audio)].numpy()) for audio, out in zip(originals, made, strict=True)]
+            means = dict(zip(MEASURES, np.mean(scores, axis=0).round(4).tolist(), strict=True))
+            yield {"variant": variant, "contrast": comb.contrast, "phase_iterations": head.phase_iterations, **means}
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a manifest")
+    parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=6.0, help="out of the middle of each utterance")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--contrast", nargs="+", type=float, default=[0.0, 0.2, 0.4, 0.7, 1.0])
+    parser.add_argument("--iterations", nargs="+", type=int, default=[32, 64])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    listener, found = Listener(), []
+    entries = spread(list_source(arguments.data).entries, arguments.limit)
+    originals = [read_crop(entry, 0.5, arguments.seconds, RATE_HZ).audio for entry in entries]
+    for variant in arguments.variants:
+        for row in rows(
+            variant, originals, list(itertools.product(arguments.contrast, arguments.iterations)), listener
+        ):
+            print(json.dumps(row), flush=True)
+            found.append(row)
+    RESULT.write_text(
+        json.dumps({"utterances": len(originals), "seconds": arguments.seconds, "rows": found}, indent=1) + "\n",
+        "utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()
