@@ -175,7 +175,7 @@ def corpora(arguments: argparse.Namespace) -> Iterator[tuple[str, Corpus, Corpus
         root = arguments.root or arguments.speech.parent
         whole, checked = (
             heldout_manifest(arguments.speech, root, arguments.work / name / "heldout.jsonl", count)
-            for name, count in (("all", limit), ("check", check_limit))
+            for name, count in (("all", arguments.readers or limit), ("check", check_limit))
         )
         yield READERS, Corpus(str(whole)), Corpus(str(checked))
 
@@ -253,9 +253,8 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--recognizers", nargs="+", default=list(RECOGNIZERS), choices=RECOGNIZERS)
     parser.add_argument("--codebooks", nargs="*", type=int, default=list(CODEBOOKS), help="fewer of them, on Asterisk")
-    parser.add_argument(
-        "--limit", type=int, help="at most so many utterances of each corpus: of readers, of all of them"
-    )
+    parser.add_argument("--limit", type=int, help="at most so many utterances of each corpus")
+    parser.add_argument("--readers", type=int, help="at most so many of the read speech instead, over all readers")
     parser.add_argument("--check-limit", type=int, help="the same for other recognisers and parts of the tokens")
     parser.add_argument("--recorded", type=Path, help="runs of scripts/recorded_comparison.py; left out if not given")
     parser.add_argument("--work", type=Path, default=Path("runs/lmspt-quality"))
