@@ -110,15 +110,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--beside", nargs="*", default=list(BESIDE), help="codecs to run on the same originals")
     parser.add_argument("--recognizers", nargs="+", default=list(RECOGNIZERS))
+    parser.add_argument("--pages", nargs="*", help="parts of the names of pages to run; the others' tables stay")
     parser.add_argument("--work", type=Path, default=Path("runs/recorded"))
     arguments = parser.parse_args()
     chosen = [c for page in pages(read_recordings(arguments.manifest, arguments.root)) for c in comparisons(page)]
     index = []
     for comparison in chosen:
-        print(f"{comparison.slug}: {', '.join(comparison.systems)}", flush=True)
-        folder = run(comparison, arguments)
-        keep(folder, arguments.out / comparison.slug)
-        table = (arguments.out / comparison.slug / "summary.md").read_text("utf-8")
+        kept = arguments.out / comparison.slug
+        if not arguments.pages or any(part in comparison.page for part in arguments.pages):
+            print(f"{comparison.slug}: {', '.join(comparison.systems)}", flush=True)
+            keep(run(comparison, arguments), kept)
+        table = (kept / "summary.md").read_text("utf-8")
         recorded = f"{comparison.num_originals} originals, {len(comparison.systems)} recorded systems"
         where = f"Tables and plots: [{comparison.slug}]({comparison.slug}/)"
         index.append(f"## {comparison.page}: {recorded}\n\n{table}\n{where}\n")
