@@ -93,12 +93,12 @@ def run(comparison: Comparison, arguments: argparse.Namespace) -> Path:
 
 
 def keep(folder: Path, out: Path) -> None:
-    """Copy tables and plots of one comparison."""
+    """Copy tables and plots of one comparison, but those by token rate: recordings have none."""
     out.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copy(folder / name, out / Path(name).name)
     for plot in sorted((folder / "plots").glob("*.png")):
-        if plot.name.startswith(("bars-", "rate-")):
+        if plot.name.startswith(("bars-", "rate-")) and "-by-token_rate" not in plot.name:
             shutil.copy(plot, out / plot.name)
 
 
