@@ -9,8 +9,6 @@ Writes ``benchmarks/results/lmspt_contrast.json``: means over utterances.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,8 @@ import torch
 from codecbench_lmspt.decoders import VocosDecoder
 from codecbench_lmspt.files import shipped_weights
 from codecbench_lmspt.model import LMSPT
+from codecbench_reconstruction.models import DistillMosScorer
+from codecbench_reconstruction.perceptual import pesq, stoi
 from codecbench_train.corpus import spread
 from codecbench_train.data.crops import read_crop
 from codecbench_train.data.entries import list_source
@@ -32,26 +32,8 @@ RATE_HZ = 16_000
 MEASURES = ("pesq_wb", "stoi", "distillmos")
 
 
-class Listener:
-    """Scores a reconstruction."""
-
-    def __init__(self) -> None:
-        from distillmos import ConvTransformerSQAModel
-
-        with contextlib.redirect_stdout(io.StringIO()):  # the package prints where its weights are
-            self.mos = ConvTransformerSQAModel().eval()
-
-    def __call__(self, original: np.ndarray, made: np.ndarray) -> tuple[float, ...]:
-        """Both at 16 kHz; in the order of ``MEASURES``."""
-        from pesq import pesq
-        from pystoi import stoi
-
-        quality = float(self.mos(torch.from_numpy(made)[None]).mean())
-        return pesq(RATE_HZ, original, made, "wb"), stoi(original, made, RATE_HZ), quality
-
-
 def rows(
-    variant: str, originals: Sequence[np.ndarray], grid: Sequence[tuple[float, int]], listener: Listener
+    variant: str, originals: Sequence[np.ndarray], grid: Sequence[tuple[float, int]], mos: DistillMosScorer
 ) -> Iterator[dict[str, object]]:
     """Yield the means of each pair of contrast and iterations."""
     model = LMSPT.from_pretrained(shipped_weights(variant))
@@ -60,11 +42,14 @@ def rows(
     assert comb is not None
     with torch.inference_mode():
         tokens = [model.encode(torch.from_numpy(audio)[None, None]) for audio in originals]
-        for comb.contrast, head.phase_iterations in grid:
-            made = [model.decode(codes)[0, 0] for codes in tokens]
-            scores = [listener(audio, out[: len(audio)].numpy()) for audio, out in zip(originals, made, strict=True)]
+        for contrast, iterations in grid:
+            comb.contrast, head.phase_iterations = contrast, iterations
+            scores = []
+            for audio, codes in zip(originals, tokens, strict=True):
+                made = model.decode(codes)[0, 0, : len(audio)].numpy()
+                scores.append((pesq(audio, made, "wb"), stoi(audio, made, extended=False), mos.predict(made)))
             means = dict(zip(MEASURES, np.mean(scores, axis=0).round(4).tolist(), strict=True))
-            yield {"variant": variant, "contrast": comb.contrast, "phase_iterations": head.phase_iterations, **means}
+            yield {"variant": variant, "contrast": contrast, "phase_iterations": iterations, **means}
 
 
 def main() -> None:
@@ -78,13 +63,12 @@ def main() -> None:
     parser.add_argument("--iterations", nargs="+", type=int, default=[32, 64])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    listener, found = Listener(), []
+    mos, found = DistillMosScorer(), []
     entries = spread(list_source(arguments.data).entries, arguments.limit)
     originals = [read_crop(entry, 0.5, arguments.seconds, RATE_HZ).audio for entry in entries]
+    grid = list(itertools.product(arguments.contrast, arguments.iterations))
     for variant in arguments.variants:
-        for row in rows(
-            variant, originals, list(itertools.product(arguments.contrast, arguments.iterations)), listener
-        ):
+        for row in rows(variant, originals, grid, mos):
             print(json.dumps(row), flush=True)
             found.append(row)
     RESULT.write_text(

@@ -11,8 +11,6 @@ the energies of the bands. Writes ``benchmarks/results/lmspt_harmonics.json``: m
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -27,6 +25,8 @@ from codecbench_lmspt.flow import Flow
 from codecbench_lmspt.harmonics import DEPTH_BANDS, ENVELOPE_BANDS, HarmonicComb, comb_templates, envelope
 from codecbench_lmspt.inverse_stft import InverseStft
 from codecbench_lmspt.linear_path import mel_hats
+from codecbench_reconstruction.models import DistillMosScorer
+from codecbench_reconstruction.perceptual import pesq, stoi
 from codecbench_train.corpus import spread
 from codecbench_train.data.crops import read_crop
 from codecbench_train.data.entries import list_source
@@ -58,26 +58,20 @@ class Kept:
         rest = rest - envelope(rest, self.fine)
         depth = ((rest * comb) @ self.depths / ((comb * comb) @ self.depths).clamp_min(1e-6)).clamp(0, 1.2)
         shaped = smooth + (depth @ self.depths.T) * comb
-        kept = shaped - self.comb.lift(smooth, shaped)
+        kept = self.comb.level(shaped, smooth)
         return {"magnitudes": levels, "bands": smooth, "bands and harmonics": kept, "harmonics, energies free": shaped}
 
 
 def main() -> None:
     """Measure and write."""
-    from distillmos import ConvTransformerSQAModel
-    from pesq import pesq
-    from pystoi import stoi
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a manifest")
     parser.add_argument("--limit", type=int, default=8)
     arguments = parser.parse_args()
-    with contextlib.redirect_stdout(io.StringIO()):  # the package prints where its weights are
-        mos = ConvTransformerSQAModel().eval()
     features, head = LogSpectrogram(FFT, HOP), InverseStft(BINS, FFT, HOP, phase_iterations=16, period=8).eval()
     head.out.weight.data.copy_(torch.eye(BINS))
     head.out.bias.data.zero_()
-    kept, scores = Kept(), defaultdict(list)
+    kept, mos, scores = Kept(), DistillMosScorer(), defaultdict(list)
     for entry in spread(list_source(arguments.data).entries, arguments.limit):
         audio = torch.from_numpy(read_crop(entry, 0.0, 30.0, RATE_HZ).audio)
         audio = audio[: len(audio) // (FRAMES * HOP) * FRAMES * HOP]
@@ -86,8 +80,7 @@ def main() -> None:
             for name, chosen in kept(levels).items():
                 made = head((chosen + np.log(head.full_scale)).T[None], Flow())[0, 0]
                 pair = audio.numpy(), made.numpy()
-                quality = float(mos(made[None]).mean())
-                scores[name].append((pesq(RATE_HZ, *pair, "wb"), stoi(*pair, RATE_HZ), quality))
+                scores[name].append((pesq(*pair, "wb"), stoi(*pair, extended=False), mos.predict(pair[1])))
     rows = {
         name: dict(zip(("pesq_wb", "stoi", "distillmos"), np.mean(values, axis=0).round(3).tolist(), strict=True))
         for name, values in scores.items()

@@ -128,18 +128,16 @@ class HarmonicComb(nn.Module):
         logits = F.linear(x, self.pitch.weight.to(kind), self.pitch.bias.to(kind))
         depth = F.softplus(F.linear(x, self.depth.weight.to(kind), self.depth.bias.to(kind)))
         comb = logits.softmax(dim=-1) @ self.templates.to(kind)
-        shaped = log_magnitude + comb * (depth @ self.depth_hats.to(kind).T)
-        shaped = shaped - self.lift(log_magnitude, shaped)
+        shaped = self.level(log_magnitude + comb * (depth @ self.depth_hats.to(kind).T), log_magnitude)
         if self.contrast and not self.training:
             fine = shaped - envelope(shaped, self.salience.hats.to(kind))
-            keen = shaped + self.contrast * fine
-            shaped = keen - self.lift(shaped, keen)
+            shaped = self.level(shaped + self.contrast * fine, shaped)
         return shaped, logits
 
-    def lift(self, before: Tensor, after: Tensor) -> Tensor:
-        """By how much the levels of mel bands rose, interpolated over bins."""
+    def level(self, after: Tensor, before: Tensor) -> Tensor:
+        """Log-magnitudes ``after`` with the levels that mel bands had ``before``, interpolated over bins."""
         hats = self.energy_hats.to(before.dtype)
         top = before.detach().amax(dim=-1, keepdim=True)
         # Thirty nepers below the loudest bin nothing matters, and squares of less would not be numbers any more.
-        before, after = ((2 * (level - top).clamp(-30, 30)).exp() @ hats for level in (before, after))
-        return (0.5 * (after / before).log()) @ hats.T
+        old, new = ((2 * (levels - top).clamp(-30, 30)).exp() @ hats for levels in (before, after))
+        return after - (0.5 * (new / old).log()) @ hats.T

@@ -91,12 +91,16 @@ class DistillMosScorer:
 
     def score(self, item: ScoreItem) -> Sequence[Measurement]:
         """Return the predicted MOS of the output."""
-        import torch
-
         try:
             output = checked_output(item)
         except NoValue as none:
             return no_values(["distillmos"], none)
+        return [Measurement("distillmos", self.predict(output))]
+
+    def predict(self, audio: np.ndarray) -> float:
+        """Return the predicted MOS of a signal [T] at 16 kHz that is long enough and not silent."""
+        import torch
+
         with torch.inference_mode():
-            mos = self._model(torch.from_numpy(np.array(output, dtype=np.float32))[None])
-        return [Measurement("distillmos", float(mos.mean()))]
+            mos = self._model(torch.from_numpy(np.array(audio, dtype=np.float32))[None])
+        return float(mos.mean())
