@@ -58,16 +58,16 @@ GOALS = (
     Goal("mini-25hz", "lyra:6kbps", (HEADLINE,), beyond=True),
     Goal("mini-6.25hz", "codec2:700C"),
     Goal("mini-6.25hz", "codec2:1300", beyond=True),
-    *(
-        Goal(variant, f"recorded:{system}", measures, beyond=True)
-        for system, measures in (
-            ("speechtokenizer-500-xcodec-page-nq1", MEASURES),
-            ("encodec-750-xcodec-page-nq1", MEASURES),
-            ("encodec-1500-freecodec-page", MEASURES),
-            ("mimi-550-4-codebooks", (HEADLINE,)),
-        )
-        for variant in ("mini-25hz", "mini-12.5hz")
-    ),
+)
+RECORDED_GOALS = tuple(
+    Goal(variant, f"recorded:{system}", measures, beyond=True)
+    for system, measures in (
+        ("speechtokenizer-500-xcodec-page-nq1", MEASURES),
+        ("encodec-750-xcodec-page-nq1", MEASURES),
+        ("encodec-1500-freecodec-page", MEASURES),
+        ("mimi-550-4-codebooks", (HEADLINE,)),
+    )
+    for variant in ("mini-25hz", "mini-12.5hz")
 )
 
 
@@ -92,9 +92,8 @@ class Verdict:
 
 
 def anchors(variants: Sequence[str]) -> list[str]:
-    """The other systems that the goals of ``variants`` name and that can be run."""
-    rivals = (goal.rival for goal in GOALS if goal.variant in variants)
-    return list(dict.fromkeys(rival for rival in rivals if not rival.startswith("recorded:")))
+    """The other systems that the goals of ``variants`` name."""
+    return list(dict.fromkeys(goal.rival for goal in GOALS if goal.variant in variants))
 
 
 def heldout_manifest(speech: Path, root: Path, out: Path, limit: int | None) -> Path:
@@ -180,9 +179,9 @@ def corpora(arguments: argparse.Namespace) -> Iterator[tuple[str, Corpus, Corpus
         yield READERS, Corpus(str(whole)), Corpus(str(checked))
 
 
-def verdicts(results: RunResults, corpus: str) -> Iterator[Verdict]:
+def verdicts(results: RunResults, corpus: str, goals: Sequence[Goal] = GOALS) -> Iterator[Verdict]:
     """Judge every goal whose two systems were scored, on the utterances that both have."""
-    for goal in GOALS:
+    for goal in goals:
         for metric, component in goal.measures:
             found = _judge(results, corpus, goal, metric, component)
             if found is not None:
@@ -193,7 +192,7 @@ def recorded_verdicts(runs: Path) -> list[Verdict]:
     """Judge the goals whose rival was recorded, each in the comparison with the most units."""
     found: dict[tuple[str, ...], Verdict] = {}
     for folder in sorted(path.parent for path in runs.glob("*/run.json")):
-        for verdict in verdicts(RunResults.load(folder), folder.name):
+        for verdict in verdicts(RunResults.load(folder), folder.name, RECORDED_GOALS):
             goal = (verdict.variant, verdict.rival, verdict.metric, verdict.component)
             if goal not in found or verdict.num_units > found[goal].num_units:
                 found[goal] = verdict
