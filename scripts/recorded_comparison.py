@@ -114,12 +114,19 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/recorded"))
     arguments = parser.parse_args()
     chosen = [c for page in pages(read_recordings(arguments.manifest, arguments.root)) for c in comparisons(page)]
+    parts = arguments.pages or [""]
+    asked = [c for c in chosen if any(part in c.page for part in parts)]
+    if not asked:
+        raise SystemExit(f"--pages: none is named so; there are {', '.join(sorted({c.page for c in chosen}))}")
     index = []
     for comparison in chosen:
         kept = arguments.out / comparison.slug
-        if not arguments.pages or any(part in comparison.page for part in arguments.pages):
+        if comparison in asked:
             print(f"{comparison.slug}: {', '.join(comparison.systems)}", flush=True)
             keep(run(comparison, arguments), kept)
+        elif not kept.is_dir():
+            print(f"{comparison.slug}: left out, {arguments.out} has no table of it yet", flush=True)
+            continue
         table = (kept / "summary.md").read_text("utf-8")
         recorded = f"{comparison.num_originals} originals, {len(comparison.systems)} recorded systems"
         where = f"Tables and plots: [{comparison.slug}]({comparison.slug}/)"
