@@ -167,14 +167,13 @@ def parts(arguments: argparse.Namespace) -> Iterator[Part]:
 
 def corpora(arguments: argparse.Namespace) -> Iterator[tuple[str, Corpus, Corpus]]:
     """Yield each corpus with its name, and what of it checks the headline; limits take readers evenly."""
-    limit = arguments.limit
-    check_limit = arguments.check_limit or limit
-    yield PARTS_ON, Corpus(PARTS_ON, limit), Corpus(PARTS_ON, check_limit)
+    limit, readers = arguments.limit, arguments.readers or arguments.limit
+    yield PARTS_ON, Corpus(PARTS_ON, limit), Corpus(PARTS_ON, arguments.check_limit or limit)
     if arguments.speech:
         root = arguments.root or arguments.speech.parent
         whole, checked = (
             heldout_manifest(arguments.speech, root, arguments.work / name / "heldout.jsonl", count)
-            for name, count in (("all", arguments.readers or limit), ("check", check_limit))
+            for name, count in (("all", readers), ("check", arguments.check_limit or readers))
         )
         yield READERS, Corpus(str(whole)), Corpus(str(checked))
 
