@@ -3,7 +3,8 @@
     python benchmarks/lmspt_contrast.py --data data/training/dev.jsonl --limit 10
 
 The tokens of each utterance are decoded with each pair of ``contrast`` and ``phase_iterations`` of a decoder's spec.
-Writes ``benchmarks/results/lmspt_contrast.json``: means over utterances.
+Writes ``benchmarks/results/lmspt_contrast.json``: means over utterances. Weights of another training run, before they
+ship: ``--variants mini-6.25hz --weights runs/X/weights/last.safetensors --out runs/X/contrast.json``.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ MEASURES = ("pesq_wb", "stoi", "distillmos")
 
 
 def rows(
-    variant: str, originals: Sequence[np.ndarray], grid: Sequence[tuple[float, int]], mos: DistillMosScorer
+    variant: str,
+    weights: Path,
+    originals: Sequence[np.ndarray],
+    grid: Sequence[tuple[float, int]],
+    mos: DistillMosScorer,
 ) -> Iterator[dict[str, object]]:
     """Yield the means of each pair of contrast and iterations."""
-    model = LMSPT.from_pretrained(shipped_weights(variant))
+    model = LMSPT.from_pretrained(weights)
     assert isinstance(model.decoder, VocosDecoder)
     head, comb = model.decoder.head, model.decoder.comb
     assert comb is not None
@@ -61,17 +66,22 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--contrast", nargs="+", type=float, default=[0.0, 0.2, 0.4, 0.7, 1.0])
     parser.add_argument("--iterations", nargs="+", type=int, default=[32, 64])
+    parser.add_argument("--weights", type=Path, help="of the one variant asked for, instead of the shipped ones")
+    parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
+    if arguments.weights and (len(arguments.variants) != 1 or arguments.out == RESULT):
+        parser.error("--weights needs one of --variants, and an --out of its own")
     torch.set_num_threads(1)
     mos, found = DistillMosScorer(), []
     entries = spread(list_source(arguments.data).entries, arguments.limit)
     originals = [read_crop(entry, 0.5, arguments.seconds, RATE_HZ).audio for entry in entries]
     grid = list(itertools.product(arguments.contrast, arguments.iterations))
     for variant in arguments.variants:
-        for row in rows(variant, originals, grid, mos):
+        for row in rows(variant, arguments.weights or shipped_weights(variant), originals, grid, mos):
             print(json.dumps(row), flush=True)
             found.append(row)
-    RESULT.write_text(
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(
         json.dumps({"utterances": len(originals), "seconds": arguments.seconds, "rows": found}, indent=1) + "\n",
         "utf-8",
     )
