@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SPEC = RecognizerSpec(
     "pocketsphinx",
-    "PocketSphinx en-us, triphone GMM-HMM and trigram model, its own search settings, cepstral mean of each utterance",
+    "PocketSphinx en-us, triphone GMM-HMM and trigram model, its own search settings; mean and noise of each utterance",
     family="pocketsphinx",
     languages=("en",),
     licence_weights="BSD-2-Clause",
@@ -30,7 +30,8 @@ def _available(spec: RecognizerSpec, options: Mapping[str, Any]) -> None:
 def _identity(spec: RecognizerSpec, options: Mapping[str, Any]) -> Mapping[str, Any]:
     from importlib import metadata
 
-    return {"pocketsphinx": metadata.version("pocketsphinx")}  # the model lies in the package
+    # The model lies in the package. Scores of before each utterance had a noise estimate of its own are not these.
+    return {"pocketsphinx": metadata.version("pocketsphinx"), "noise_estimate": "utterance"}
 
 
 def _make(spec: RecognizerSpec, context: RecognizerContext) -> Recognizer:

@@ -10,8 +10,9 @@ from codecbench.contracts.recognizer import Transcript
 class PocketSphinxRecognizer:
     """Transcribes each utterance by itself.
 
-    The package's live cepstral mean carries over from one utterance to the next, so that the text would depend on
-    the order; here the mean is that of the utterance. Silence is decoded like anything else.
+    The package carries its live cepstral mean and its estimate of the noise over from one utterance to the next, so
+    that the text would depend on the order; here both are those of the utterance. Silence is decoded like anything
+    else.
     Source: Huggins-Daines et al., "PocketSphinx", ICASSP 2006.
     """
 
@@ -25,6 +26,7 @@ class PocketSphinxRecognizer:
         if audio.size == 0:
             return Transcript("", "en")
         pcm = np.clip(np.round(audio * 32767.0), -32768, 32767).astype("<i2")
+        self._decoder.reinit_feat()
         self._decoder.start_utt()
         try:
             self._decoder.process_raw(pcm.tobytes(), full_utt=True)

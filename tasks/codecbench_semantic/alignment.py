@@ -117,10 +117,11 @@ def tool_name() -> str:
     """Return what alignments are made with, for records and identities."""
     from importlib import metadata
 
-    return f"pocketsphinx-{metadata.version('pocketsphinx')}"
+    return f"pocketsphinx-{metadata.version('pocketsphinx')}-noise-of-each-utterance"
 
 
 def _process(decoder: Any, pcm: bytes) -> None:
+    decoder.reinit_feat()  # the estimate of the noise would be that of whatever was aligned before
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()

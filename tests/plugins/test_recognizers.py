@@ -67,6 +67,14 @@ def test_the_text_does_not_depend_on_what_came_before(name: str) -> None:
     assert recognizer.transcribe(hard, "en").text == first
 
 
+def test_pocketsphinx_takes_no_estimate_of_the_noise_from_one_utterance_to_the_next() -> None:
+    recognizer, noise = _make("pocketsphinx"), np.random.default_rng(0).standard_normal(3 * 16000)
+    clips = [_speech(name)[: 3 * 16000] for name in (*CLIPS, "librivox-sense-0880", "librivox-sense-0930")]
+    noisy = [np.float32(clip + 0.03 * np.abs(clip).max() * noise[: clip.size]) for clip in clips]
+    there, back = ([recognizer.transcribe(clip, "en").text for clip in order] for order in (noisy, noisy[::-1]))
+    assert there == back[::-1]
+
+
 def _in_another_process(name: str, clip: str) -> str:
     return str(_make(name).transcribe(_speech(clip), "en").text)
 
