@@ -199,6 +199,18 @@ def test_real_speech_is_aligned_where_its_sounds_are(tmp_path: Path) -> None:
     assert PhoneAligner(tmp_path).align(utterance) == found
 
 
+def test_an_alignment_does_not_depend_on_what_was_aligned_before(tmp_path: Path) -> None:
+    pytest.importorskip("pocketsphinx")
+    aligner, noise = PhoneAligner(tmp_path), np.random.default_rng(0).standard_normal(30 * RATE_HZ)
+    told = []
+    for name in ("asterisk-en-check-number-dial-again", "librivox-sense-0880", "librivox-sense-0930"):
+        clip = speech(name)
+        told.append((np.float32(clip + 0.03 * np.abs(clip).max() * noise[: clip.size]), manifest()[name]["text"]))
+    there, back = ([aligner.align_audio(*pair) for pair in order] for order in (told, told[::-1]))
+    assert all(found.phones for found in there)
+    assert there == back[::-1]
+
+
 def test_what_cannot_be_aligned_says_why(tmp_path: Path) -> None:
     pytest.importorskip("pocketsphinx")
     aligner = PhoneAligner(tmp_path)
